@@ -1,0 +1,53 @@
+# The commands of the house. Everything runs from a virtual environment in the checkout.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+DEBIAN := conntrack dnsmasq-base haproxy iproute2 iputils-ping keepalived kmod make nftables postgresql procps python3-venv radvd udhcpc
+
+.PHONY: help install system demo test check bench lock clean
+help:
+	@echo "make demo | test | check | bench"
+
+# Debian packages, only when one is missing.
+system:
+	@missing=$$(for p in $(DEBIAN); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing Debian packages:" $$missing; \
+	  apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing >/dev/null; \
+	fi
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@echo "installing the virtual environment in $(VENV)"
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: system $(VENV)/installed
+
+demo: install
+	@$(BIN)/deuteron demo $(ARGS)
+
+check: install
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: install
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q $(ARGS)
+
+bench: install
+	@$(BIN)/deuteron bench $(ARGS)
+
+# New versions of everything: look at the difference before you commit it.
+lock:
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

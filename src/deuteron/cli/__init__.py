@@ -1,0 +1,52 @@
+"""The `deuteron` command: one verb a module, imported only when it is called.
+
+A verb's module has `add_arguments(parser)`, `run(arguments) -> int` (the exit status) and a
+docstring whose first line is its help. `deuteron switch` must start fast and small, so nothing is
+imported here but the standard library.
+"""
+
+import argparse
+import ast
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+from deuteron import __version__
+
+
+def verbs() -> dict[str, str]:
+    """Return each verb and its one-line help, read without importing its module."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        source = Path(__path__[0], f"{module.name}.py").read_text()
+        help_text = ast.get_docstring(ast.parse(source)) or ""
+        found[module.name.replace("_", "-")] = help_text.partition("\n")[0].rstrip(".")
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; return the exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] == "--version":
+        print(f"deuteron {__version__}")
+        return 0
+    if not words or words[0] not in verbs():
+        wrong = bool(words) and words[0] not in ("-h", "--help", "help")
+        stream = sys.stderr if wrong else sys.stdout
+        if wrong:
+            print(f"deuteron: there is no verb {words[0]!r}", file=stream)
+        print("usage: deuteron VERB [OPTIONS]\n", file=stream)
+        for verb, help_text in verbs().items():
+            print(f"  {verb:<16} {help_text}", file=stream)
+        return 2 if wrong else 0
+    verb = words[0]
+    module = importlib.import_module(f"deuteron.cli.{verb.replace('-', '_')}")
+    parser = argparse.ArgumentParser(f"deuteron {verb}", description=module.__doc__)
+    module.add_arguments(parser)
+    status: int = module.run(parser.parse_args(words[1:]))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

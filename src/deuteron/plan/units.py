@@ -1,0 +1,241 @@
+"""What one host must look like: the contract between server and agent.
+
+A plan is a set of units. Each is the whole truth about one thing on one host, has a key
+`kind/id`, and travels alone when it changes. Nothing in here says how to build anything: that is
+the agent's; nothing says why: that is placement's.
+
+Addresses are strings ("10.0.0.5"); an address with its prefix length is "10.0.0.5/24"; MAC
+addresses are lower case with colons. Sequences are sorted, so that equal plans are equal bytes.
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class _Unit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    id: str
+
+    @property
+    def key(self) -> str:
+        """The name of this unit in a plan: `kind/id`."""
+        return f"{self.__struct_config__.tag}/{self.id}"
+
+
+class Network(_Unit, tag="network"):
+    """A network of which this host holds a port: one bridge."""
+
+    type: Literal["vxlan", "flat"]
+    mtu: int
+    vni: int | None = None
+    physical_network: str | None = None
+    vteps: tuple[str, ...] = ()
+    """Underlay addresses of the other hosts that hold a port of it: the head-end list."""
+
+
+class Port(_Unit, tag="port"):
+    """An instance's port on this host. Its device `tap<id, 11 characters>` is plugged by others."""
+
+    network: str
+    mac: str
+    mtu: int
+    admin_state_up: bool = True
+
+
+class Remote(_Unit, tag="remote"):
+    """A MAC address of a network of this host that lives behind another VTEP; the id is the port's."""
+
+    network: str
+    mac: str
+    vtep: str
+    moves: bool = False
+    """A redundant router's: only a hint, whoever announces it takes it over."""
+
+
+class DhcpSubnet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a DHCP server says of a subnet."""
+
+    id: str
+    cidr: str
+    gateway_ip: str | None = None
+    dns_nameservers: tuple[str, ...] = ()
+    host_routes: tuple[tuple[str, str], ...] = ()
+    """(destination, next hop)"""
+    ipv6_ra_mode: str | None = None
+    ipv6_address_mode: str | None = None
+
+
+class Dhcp(_Unit, tag="dhcp"):
+    """A DHCP server of a network on this host; the id is the network's."""
+
+    port: str
+    mac: str
+    mtu: int
+    addresses: tuple[str, ...]
+    subnets: tuple[DhcpSubnet, ...]
+    dns_domain: str = "openstacklocal"
+    metadata: bool = False
+    """Whether it also serves metadata: true where no router does."""
+
+
+class Lease(_Unit, tag="lease"):
+    """What every DHCP server of a network gives to one port; the id is the port's."""
+
+    network: str
+    mac: str
+    addresses: tuple[tuple[str, str], ...]
+    """(subnet id, address)"""
+    hostname: str
+
+
+class RouterPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A port of a router: the same MAC and addresses on every host that carries a twin."""
+
+    id: str
+    network: str
+    mac: str
+    mtu: int
+    addresses: tuple[str, ...]
+    """With prefix lengths."""
+    advertised: tuple[str, ...] = ()
+    """IPv6 prefixes that the router announces here (SLAAC)."""
+    managed: tuple[str, ...] = ()
+    """IPv6 prefixes that it announces for DHCPv6 addresses (dhcpv6-stateful)."""
+    other: bool = False
+    """Tell clients to ask DHCPv6 for the rest (dhcpv6-stateless)."""
+
+
+class Router(_Unit, tag="router"):
+    """The central part of a router, one twin of it: complete, whether active or not."""
+
+    number: int
+    """Small and unique in the cloud: the device group of its ports on every host."""
+    interfaces: tuple[RouterPort, ...] = ()
+    gateway: RouterPort | None = None
+    nexthops: tuple[str, ...] = ()
+    """Default routes through the gateway, at most one a family."""
+    snat: bool = True
+    routes: tuple[tuple[str, str], ...] = ()
+    """(destination, next hop)"""
+    gate: Literal["election", "open", "closed"] = "closed"
+    """Whether it takes part in traffic here: as `election` says, always (the only candidate), or not (yet)."""
+    election: str | None = None
+    """Who decides when the gate is `election`."""
+    twins: tuple[str, ...] = ()
+    """Underlay addresses of the other candidates: where connections are copied to."""
+    draining: bool = False
+    """It is leaving this host: keep forwarding with another source MAC until it is gone."""
+
+
+class FloatingIP(_Unit, tag="floatingip"):
+    """A floating IP of a router of this host."""
+
+    router: str
+    floating_ip: str
+    fixed_ip: str
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """Another candidate of an election."""
+
+    host: str
+    address: str
+    mac: str
+    vtep: str
+
+
+class Election(_Unit, tag="election"):
+    """One VRRP instance in which this host is a candidate. Never changes: another list is another election."""
+
+    ha_network: str
+    vni: int
+    mtu: int
+    vrid: int
+    priority: int
+    advert_ms: int
+    mac: str
+    address: str
+    """On the HA network, with prefix length."""
+    peers: tuple[Peer, ...]
+
+
+class Instance(_Unit, tag="instance"):
+    """What metadata says to the instance behind a port; the id is the port's."""
+
+    network: str
+    addresses: tuple[str, ...]
+    instance_id: str
+    project_id: str
+    hostname: str
+    name: str = ""
+    user_data: str | None = None
+    """Base64."""
+    public_keys: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+
+
+Unit = Network | Port | Remote | Dhcp | Lease | Router | FloatingIP | Election | Instance
+
+
+class Put(msgspec.Struct, frozen=True, tag="put", tag_field="op"):
+    """This unit is so now."""
+
+    unit: Unit
+
+
+class Delete(msgspec.Struct, frozen=True, tag="delete", tag_field="op"):
+    """This unit is gone: the server knows that it must not be here."""
+
+    key: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", tag_field="op"):
+    """A whole plan follows: what it does not name before `InSync` is gone."""
+
+
+class InSync(msgspec.Struct, frozen=True, tag="in_sync", tag_field="op"):
+    """All that was said so far is one consistent plan, known as `revision`."""
+
+    revision: str
+
+
+class Keepalive(msgspec.Struct, frozen=True, tag="keepalive", tag_field="op"):
+    """Nothing new."""
+
+
+Message = Put | Delete | Snapshot | InSync | Keepalive
+"""One line of the plan stream. A stream is `Snapshot? (Put | Delete)* InSync`, again and again."""
+
+
+class ElectionReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What this host is in an election."""
+
+    id: str
+    state: Literal["active", "standby", "fault"]
+    since: float
+    """Unix time of the change."""
+    cause: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an agent tells the server, every report interval and at once when something changed."""
+
+    started: float
+    """Unix time at which the agent started."""
+    roles: tuple[str, ...]
+    """Of "l2", "l3", "dhcp", "metadata"."""
+    vtep: str
+    physical_networks: tuple[str, ...] = ()
+    revision: str = ""
+    """The plan that is applied in full, apart from `problems`."""
+    ports_up: tuple[str, ...] = ()
+    """Ports (instances', routers', DHCP servers') that carry traffic now, those that came up since the last
+    report; all of them when `full`."""
+    ports_down: tuple[str, ...] = ()
+    full: bool = False
+    elections: tuple[ElectionReport, ...] = ()
+    """Those that changed; all of them when `full`."""
+    problems: dict[str, str] = {}
+    """Unit key -> what is wrong with it here, in words. Always all of them."""
+    zone: str = "nova"
+    version: str = ""

@@ -1,0 +1,1 @@
+"""Tests: pure ones run anywhere; those marked `lab` make namespaces and need root."""
