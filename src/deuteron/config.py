@@ -1,4 +1,6 @@
-"""Settings: one TOML file, then the environment, then the command line; Neutron's names where they mean the same.
+"""Settings: one TOML file, then the environment, then the command line.
+
+Options have Neutron's names where they mean the same.
 
 A settings type is a flat msgspec Struct whose fields have defaults. `[section]` of the file names the part
 (`[server]`, `[agent]`); DEUTERON_SERVER__LISTEN overrides `listen` of `[server]`. Anything unknown or of the

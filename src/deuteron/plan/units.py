@@ -22,7 +22,7 @@ class _Unit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
         return f"{self.__struct_config__.tag}/{self.id}"
 
 
-class Network(_Unit, tag="network"):
+class Network(_Unit, frozen=True, tag="network"):
     """A network of which this host holds a port: one bridge."""
 
     type: Literal["vxlan", "flat"]
@@ -33,7 +33,7 @@ class Network(_Unit, tag="network"):
     """Underlay addresses of the other hosts that hold a port of it: the head-end list."""
 
 
-class Port(_Unit, tag="port"):
+class Port(_Unit, frozen=True, tag="port"):
     """An instance's port on this host. Its device `tap<id, 11 characters>` is plugged by others."""
 
     network: str
@@ -42,7 +42,7 @@ class Port(_Unit, tag="port"):
     admin_state_up: bool = True
 
 
-class Remote(_Unit, tag="remote"):
+class Remote(_Unit, frozen=True, tag="remote"):
     """A MAC address of a network of this host that lives behind another VTEP; the id is the port's."""
 
     network: str
@@ -65,7 +65,7 @@ class DhcpSubnet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ipv6_address_mode: str | None = None
 
 
-class Dhcp(_Unit, tag="dhcp"):
+class Dhcp(_Unit, frozen=True, tag="dhcp"):
     """A DHCP server of a network on this host; the id is the network's."""
 
     port: str
@@ -78,7 +78,7 @@ class Dhcp(_Unit, tag="dhcp"):
     """Whether it also serves metadata: true where no router does."""
 
 
-class Lease(_Unit, tag="lease"):
+class Lease(_Unit, frozen=True, tag="lease"):
     """What every DHCP server of a network gives to one port; the id is the port's."""
 
     network: str
@@ -105,7 +105,7 @@ class RouterPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tell clients to ask DHCPv6 for the rest (dhcpv6-stateless)."""
 
 
-class Router(_Unit, tag="router"):
+class Router(_Unit, frozen=True, tag="router"):
     """The central part of a router, one twin of it: complete, whether active or not."""
 
     number: int
@@ -118,7 +118,7 @@ class Router(_Unit, tag="router"):
     routes: tuple[tuple[str, str], ...] = ()
     """(destination, next hop)"""
     gate: Literal["election", "open", "closed"] = "closed"
-    """Whether it takes part in traffic here: as `election` says, always (the only candidate), or not (yet)."""
+    """Whether it takes part in traffic: as `election` says, always (the only candidate), or not (yet)."""
     election: str | None = None
     """Who decides when the gate is `election`."""
     twins: tuple[str, ...] = ()
@@ -127,7 +127,7 @@ class Router(_Unit, tag="router"):
     """It is leaving this host: keep forwarding with another source MAC until it is gone."""
 
 
-class FloatingIP(_Unit, tag="floatingip"):
+class FloatingIP(_Unit, frozen=True, tag="floatingip"):
     """A floating IP of a router of this host."""
 
     router: str
@@ -144,8 +144,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     vtep: str
 
 
-class Election(_Unit, tag="election"):
-    """One VRRP instance in which this host is a candidate. Never changes: another list is another election."""
+class Election(_Unit, frozen=True, tag="election"):
+    """One VRRP instance in which this host is a candidate. It never changes: another list is another one."""
 
     ha_network: str
     vni: int
@@ -159,7 +159,7 @@ class Election(_Unit, tag="election"):
     peers: tuple[Peer, ...]
 
 
-class Instance(_Unit, tag="instance"):
+class Instance(_Unit, frozen=True, tag="instance"):
     """What metadata says to the instance behind a port; the id is the port's."""
 
     network: str
