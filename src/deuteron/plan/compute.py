@@ -1,0 +1,343 @@
+"""What one host must look like, as a pure function of the state.
+
+`unit(state, host, key)` says what one unit is on one host, or that it is not there; `units(state, host)` is
+the whole plan. Both read the same functions, so what is recomputed alone equals what is computed afresh.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+
+from deuteron.plan import units as u
+from deuteron.plan.state import Candidate, Port, State
+
+SLAAC_MODES = ("slaac", "dhcpv6-stateless")
+
+
+def units(state: State, host: str, dns_domain: str) -> dict[str, u.Unit]:
+    """Return the plan of a host: its units by key."""
+    found = ((key, unit(state, host, key, dns_domain)) for key in keys(state, host))
+    return {key: value for key, value in found if value is not None}
+
+
+def unit(state: State, host: str, key: str, dns_domain: str) -> u.Unit | None:
+    """Return one unit of the plan of a host; None if it is not part of it."""
+    kind, _, id_ = key.partition("/")
+    match kind:
+        case "network":
+            return network(state, host, id_)
+        case "port":
+            return port(state, host, id_)
+        case "remote":
+            return remote(state, host, id_)
+        case "dhcp":
+            return dhcp(state, host, id_, dns_domain)
+        case "lease":
+            return lease(state, host, id_)
+        case "router":
+            return router(state, host, id_)
+        case "floatingip":
+            return floating_ip(state, host, id_)
+        case "election":
+            return election(state, host, id_)
+        case "instance":
+            return instance(state, host, id_)
+    raise ValueError(f"{key}: there is no such kind of unit")
+
+
+def keys(state: State, host: str) -> Iterator[str]:
+    """Yield the keys that a host's plan may have; `unit` says of each whether it does."""
+    routers = [c.router for c in state.candidates.by("host", host)]
+    networks = [server.network for server in state.dhcp_servers.by("host", host)]
+    for id_ in state.present.get(host, ()):
+        yield f"network/{id_}"
+        yield from (f"remote/{p.id}" for p in state.ports.by("network", id_))
+    yield from (f"port/{p.id}" for p in state.ports.by("host", host))
+    for id_ in networks:
+        yield f"dhcp/{id_}"
+        yield from (f"lease/{p.id}" for p in state.ports.by("network", id_))
+    for id_ in routers:
+        yield f"router/{id_}"
+        yield from (f"floatingip/{f.id}" for f in state.floating_ips.by("router", id_))
+        networks += [p.network for p in state.ports.by("router", id_) if p.is_interface]
+    yield from (f"election/{e.id}" for e in state.elections.by("host", host))
+    for id_ in set(networks):
+        yield from (f"instance/{p.id}" for p in state.ports.by("network", id_))
+
+
+def network(state: State, host: str, id_: str) -> u.Network | None:
+    """Return a network of which this host holds a port."""
+    row = state.networks.get(id_)
+    present = state.presence.get(id_, {})
+    if row is None or host not in present:
+        return None
+    others = (state.hosts.get(name) for name in present if name != host)
+    vteps = sorted({other.vtep for other in others if other and other.vtep}) if row.type == "vxlan" else ()
+    return u.Network(
+        id=id_,
+        type=row.type,
+        mtu=row.mtu,
+        vni=row.vni,
+        physical_network=row.physical_network,
+        vteps=tuple(vteps),
+    )
+
+
+def port(state: State, host: str, id_: str) -> u.Port | None:
+    """Return an instance's port that is bound to this host."""
+    row = state.ports.get(id_)
+    if row is None or not row.is_instance or row.host != host:
+        return None
+    return u.Port(
+        id=id_,
+        network=row.network,
+        mac=row.mac,
+        mtu=_mtu(state, row.network),
+        admin_state_up=row.admin_state_up,
+    )
+
+
+def remote(state: State, host: str, id_: str) -> u.Remote | None:
+    """Return a MAC address that this host reaches through another one."""
+    row = state.ports.get(id_)
+    if row is None or host not in state.presence.get(row.network, {}):
+        return None
+    if (net := state.networks.get(row.network)) is None or net.type != "vxlan":
+        return None
+    moves = row.is_interface or row.is_gateway
+    place = active_host(state, row.device_id) if moves else next(iter(state.hosts_of(row)), None)
+    there = state.hosts.get(place)
+    if there is None or not there.vtep or place == host:
+        return None
+    return u.Remote(id=id_, network=row.network, mac=row.mac, vtep=there.vtep, moves=moves)
+
+
+def active_host(state: State, router_id: str) -> str | None:
+    """Return the host whose twin of a router forwards now; None if nobody said so yet.
+
+    While a router moves, the twin that is leaving keeps forwarding, but the one that took over is the answer.
+    """
+    candidates = sorted(state.candidates.by("router", router_id), key=lambda c: (c.draining, c.position))
+    return next((c.host for c in candidates if _is_open(state, c)), None)
+
+
+def _is_open(state: State, candidate: Candidate) -> bool:
+    if candidate.gate != "election":
+        return candidate.gate == "open"
+    election_row = state.elections.get(candidate.election)
+    return election_row is not None and election_row.active == candidate.host
+
+
+def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
+    """Return the DHCP server of a network on this host."""
+    here = [server for server in state.dhcp_servers.by("network", id_) if server.host == host]
+    row = state.ports.get(here[0].port) if here else None
+    if row is None:
+        return None
+    served = sorted((s for s in state.subnets.by("network", id_) if s.enable_dhcp), key=lambda s: s.id)
+    return u.Dhcp(
+        id=id_,
+        port=row.id,
+        mac=row.mac,
+        mtu=_mtu(state, id_),
+        addresses=_with_prefix(state, row),
+        subnets=tuple(
+            u.DhcpSubnet(
+                id=s.id,
+                cidr=s.cidr,
+                gateway_ip=s.gateway_ip,
+                dns_nameservers=s.dns_nameservers,
+                host_routes=s.host_routes,
+                ipv6_ra_mode=s.ipv6_ra_mode,
+                ipv6_address_mode=s.ipv6_address_mode,
+            )
+            for s in served
+        ),
+        dns_domain=dns_domain,
+        metadata=not _attached_candidates(state, id_),
+    )
+
+
+def lease(state: State, host: str, id_: str) -> u.Lease | None:
+    """Return what this host's DHCP server gives to a port."""
+    row = state.ports.get(id_)
+    if row is None or not row.is_instance:
+        return None
+    if all(server.host != host for server in state.dhcp_servers.by("network", row.network)):
+        return None
+    served = tuple((s, a) for s, a in row.fixed_ips if (net := state.subnets.get(s)) and net.enable_dhcp)
+    if not served:
+        return None
+    return u.Lease(id=id_, network=row.network, mac=row.mac, addresses=served, hostname=hostname(row))
+
+
+def router(state: State, host: str, id_: str) -> u.Router | None:
+    """Return this host's twin of a router."""
+    row = state.routers.get(id_)
+    here = state.candidates.get(f"{id_}/{host}")
+    if row is None or here is None:
+        return None
+    ports = sorted(state.ports.by("router", id_), key=lambda p: p.id)
+    gateway = next((p for p in ports if p.is_gateway), None)
+    others = (state.hosts.get(c.host) for c in state.candidates.by("router", id_) if c.host != host)
+    return u.Router(
+        id=id_,
+        number=row.number,
+        interfaces=tuple(_interface(state, p) for p in ports if p.is_interface and p.admin_state_up),
+        gateway=_gateway(state, gateway) if gateway else None,
+        nexthops=_nexthops(state, gateway) if gateway else (),
+        snat=row.enable_snat,
+        routes=row.routes,
+        gate=here.gate if row.admin_state_up else "closed",
+        election=here.election,
+        twins=tuple(sorted(other.vtep for other in others if other and other.vtep)),
+        draining=here.draining,
+    )
+
+
+def _interface(state: State, row: Port) -> u.RouterPort:
+    found = (state.subnets.get(subnet) for subnet, _ in row.fixed_ips)
+    modes = [(subnet.cidr, subnet.ipv6_ra_mode) for subnet in found if subnet]
+    return u.RouterPort(
+        id=row.id,
+        network=row.network,
+        mac=row.mac,
+        mtu=_mtu(state, row.network),
+        addresses=_with_prefix(state, row),
+        advertised=tuple(sorted(cidr for cidr, mode in modes if mode in SLAAC_MODES)),
+        managed=tuple(sorted(cidr for cidr, mode in modes if mode == "dhcpv6-stateful")),
+        other=any(mode == "dhcpv6-stateless" for _, mode in modes),
+    )
+
+
+def _gateway(state: State, row: Port) -> u.RouterPort:
+    return u.RouterPort(
+        id=row.id,
+        network=row.network,
+        mac=row.mac,
+        mtu=_mtu(state, row.network),
+        addresses=_with_prefix(state, row),
+    )
+
+
+def _nexthops(state: State, row: Port) -> tuple[str, ...]:
+    """Return the gateway of the external network, one a family: that of the first subnet that has one."""
+    by_family: dict[int, str] = {}
+    for subnet_id, _ in row.fixed_ips:
+        subnet = state.subnets.get(subnet_id)
+        if subnet and subnet.gateway_ip:
+            by_family.setdefault(ipaddress.ip_address(subnet.gateway_ip).version, subnet.gateway_ip)
+    return tuple(by_family[version] for version in sorted(by_family))
+
+
+def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
+    """Return a floating IP of a router that has a twin here."""
+    row = state.floating_ips.get(id_)
+    if row is None or row.router is None or row.fixed_ip is None:
+        return None
+    if state.candidates.get(f"{row.router}/{host}") is None:
+        return None
+    return u.FloatingIP(id=id_, router=row.router, floating_ip=row.floating_ip, fixed_ip=row.fixed_ip)
+
+
+def election(state: State, host: str, id_: str) -> u.Election | None:
+    """Return an election in which this host is a candidate."""
+    row = state.elections.get(id_)
+    if row is None or host not in row.candidates:
+        return None
+    net = state.networks.get(row.ha_network)
+    mine = _ha_port(state, row.ha_network, host)
+    addresses = _with_prefix(state, mine) if mine else ()
+    if net is None or net.vni is None or mine is None or not addresses:
+        return None
+    peers = (_peer(state, row.ha_network, name) for name in sorted(row.candidates) if name != host)
+    return u.Election(
+        id=id_,
+        ha_network=row.ha_network,
+        vni=net.vni,
+        mtu=net.mtu,
+        vrid=row.vrid,
+        priority=priority(row.candidates.index(host), len(row.candidates)),
+        advert_ms=row.advert_ms,
+        mac=mine.mac,
+        address=addresses[0],
+        peers=tuple(peer for peer in peers if peer),
+    )
+
+
+def priority(position: int, candidates: int) -> int:
+    """Return the VRRP priority of a candidate: 250 for the first.
+
+    A backup waits (256 - priority) / 256 of an advert longer than three adverts. Steps of 50 keep candidates
+    4 ms apart at adverts of 20 ms, so that two never promote themselves together; more than five share 250.
+    """
+    return 250 - position * min(50, 250 // candidates)
+
+
+def _peer(state: State, ha_network: str, host: str) -> u.Peer | None:
+    row = _ha_port(state, ha_network, host)
+    there = state.hosts.get(host)
+    if row is None or not row.fixed_ips or there is None or not there.vtep:
+        return None
+    return u.Peer(host=host, address=row.fixed_ips[0][1], mac=row.mac, vtep=there.vtep)
+
+
+def _ha_port(state: State, ha_network: str, host: str) -> Port | None:
+    return min(state.ports.by("ha", (ha_network, host)), key=lambda p: p.id, default=None)
+
+
+def instance(state: State, host: str, id_: str) -> u.Instance | None:
+    """Return what metadata on this host says to the instance behind a port."""
+    row = state.ports.get(id_)
+    if row is None or not row.is_instance or not row.device_id or not row.fixed_ips:
+        return None
+    if host not in metadata_hosts(state, row.network):
+        return None
+    known = state.instances.get(row.device_id)
+    return u.Instance(
+        id=id_,
+        network=row.network,
+        addresses=tuple(address for _, address in row.fixed_ips),
+        instance_id=row.device_id,
+        project_id=row.project_id,
+        hostname=hostname(row),
+        name=known.name if known else "",
+        user_data=known.user_data if known else None,
+        public_keys=dict(known.public_keys) if known else {},
+        metadata=dict(known.metadata) if known else {},
+    )
+
+
+def metadata_hosts(state: State, network_id: str) -> set[str]:
+    """Return the hosts that serve metadata to a network: its routers', or else its DHCP servers'."""
+    candidates = _attached_candidates(state, network_id)
+    if candidates:
+        return {candidate.host for candidate in candidates}
+    return {server.host for server in state.dhcp_servers.by("network", network_id)}
+
+
+def _attached_candidates(state: State, network_id: str) -> list[Candidate]:
+    attached = {p.device_id for p in state.ports.by("interface", network_id)}
+    return [candidate for id_ in attached for candidate in state.candidates.by("router", id_)]
+
+
+def hostname(row: Port) -> str:
+    """Return the name that a port's guest is given: its own, or one made of its first IPv4 address."""
+    if row.dns_name:
+        return row.dns_name
+    addresses = sorted((address for _, address in row.fixed_ips), key=lambda address: ":" in address)
+    return "host-" + addresses[0].replace(".", "-").replace(":", "-") if addresses else f"host-{row.id[:11]}"
+
+
+def _mtu(state: State, network_id: str) -> int:
+    row = state.networks.get(network_id)
+    return row.mtu if row else 1500
+
+
+def _with_prefix(state: State, row: Port) -> tuple[str, ...]:
+    """Return the addresses of a port, each with the prefix length of its subnet."""
+    found = []
+    for subnet_id, address in row.fixed_ips:
+        subnet = state.subnets.get(subnet_id)
+        if subnet is not None:
+            found.append(f"{address}/{subnet.cidr.rpartition('/')[2]}")
+    return tuple(found)

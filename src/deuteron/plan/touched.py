@@ -1,0 +1,174 @@
+"""Which units read a row: where to look again when it changes.
+
+`touched(state, row, other)` is called with the state before a change (the old row, and the new one as
+`other`) and with the state after it (the other way round). It may name too much, never too little: what did
+not change is found out by computing it. What it must not do is to look at things that have nothing to do with
+the row, so that the cost of a change does not grow with the cloud.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from deuteron.plan.compute import metadata_hosts
+from deuteron.plan.state import (
+    DHCP,
+    HA_INTERFACE,
+    Candidate,
+    DhcpServer,
+    Election,
+    FloatingIP,
+    Host,
+    Instance,
+    Network,
+    Port,
+    Router,
+    Row,
+    State,
+    Subnet,
+)
+
+Place = tuple[str, str]
+"""(host, key of a unit)"""
+
+
+def touched(state: State, row: Row, other: Row | None) -> Iterator[Place]:
+    """Yield every unit that reads a row, `other` being what it was or will be (None: not there)."""
+    match row:
+        case Network():
+            yield from _network(state, row)
+        case Subnet():
+            yield from _subnet(state, row)
+        case Port():
+            yield from _port(state, row)
+        case Router():
+            yield from _router(state, row.id)
+        case FloatingIP():
+            if row.router:
+                yield from (
+                    (c.host, f"floatingip/{row.id}") for c in state.candidates.by("router", row.router)
+                )
+        case Host():
+            yield from _host(state, row)
+        case DhcpServer():
+            yield from _dhcp_server(state, row)
+        case Candidate():
+            yield from _candidate(state, row, moved=other is None)
+        case Election():
+            yield from _election(state, row, other)
+        case Instance():
+            yield from _instances(state, state.ports.by("device", row.id))
+
+
+def presence(state: State, network: str, host: str) -> Iterator[Place]:
+    """Yield what changes when a host gets the first port of a network or loses the last one."""
+    for name in (host, *state.presence.get(network, ())):
+        yield name, f"network/{network}"
+    for port in state.ports.by("network", network):
+        yield host, f"remote/{port.id}"
+
+
+def _network(state: State, row: Network) -> Iterator[Place]:
+    for host in state.presence.get(row.id, ()):
+        yield host, f"network/{row.id}"
+    for port in state.ports.by("network", row.id):
+        yield from _own(state, port)
+    yield from _dhcp_of(state, row.id)
+    for election in state.elections.by("network", row.id):
+        yield from _at(election.candidates, f"election/{election.id}")
+
+
+def _subnet(state: State, row: Subnet) -> Iterator[Place]:
+    yield from _dhcp_of(state, row.network)
+    for port in state.ports.by("subnet", row.id):
+        yield from _own(state, port)
+    if any(port.device_owner == HA_INTERFACE for port in state.ports.by("subnet", row.id)):
+        for election in state.elections.by("network", row.network):
+            yield from _at(election.candidates, f"election/{election.id}")
+
+
+def _port(state: State, row: Port) -> Iterator[Place]:
+    yield from _own(state, row)
+    if row.is_interface:
+        yield from _dhcp_of(state, row.network)
+        yield from _instances(state, state.ports.by("network", row.network))
+    if row.device_owner == HA_INTERFACE:
+        for election in state.elections.by("host", row.host):
+            yield from _at(election.candidates, f"election/{election.id}")
+
+
+def _own(state: State, row: Port) -> Iterator[Place]:
+    """Yield the units that one port makes."""
+    yield from _remotes(state, [row])
+    if row.is_instance:
+        if row.host:
+            yield row.host, f"port/{row.id}"
+        for server in state.dhcp_servers.by("network", row.network):
+            yield server.host, f"lease/{row.id}"
+        yield from _instances(state, [row])
+    elif row.is_interface or row.is_gateway:
+        yield from _router(state, row.device_id)
+    elif row.device_owner == DHCP:
+        yield from _dhcp_of(state, row.network)
+
+
+def _host(state: State, row: Host) -> Iterator[Place]:
+    for network in state.present.get(row.id, ()):
+        hosts = state.presence[network]
+        yield from _at(hosts, f"network/{network}")
+        for port in hosts[row.id]:
+            yield from _at(hosts, f"remote/{port}")
+    for election in state.elections.by("host", row.id):
+        yield from _at(election.candidates, f"election/{election.id}")
+    for candidate in state.candidates.by("host", row.id):
+        yield from _router(state, candidate.router)
+
+
+def _dhcp_server(state: State, row: DhcpServer) -> Iterator[Place]:
+    ports = state.ports.by("network", row.network)
+    yield row.host, f"dhcp/{row.network}"
+    yield from ((row.host, f"lease/{port.id}") for port in ports)
+    yield from ((row.host, f"instance/{port.id}") for port in ports)
+    yield from _at(state.presence.get(row.network, ()), f"remote/{row.port}")
+
+
+def _candidate(state: State, row: Candidate, *, moved: bool) -> Iterator[Place]:
+    yield from _router(state, row.router)
+    ports = state.ports.by("router", row.router)
+    yield from _remotes(state, ports)
+    if not moved:
+        return
+    yield from ((row.host, f"floatingip/{f.id}") for f in state.floating_ips.by("router", row.router))
+    for network in {port.network for port in ports if port.is_interface}:
+        yield from _dhcp_of(state, network)
+        yield from _instances(state, state.ports.by("network", network))
+
+
+def _election(state: State, row: Election, other: Row | None) -> Iterator[Place]:
+    if not isinstance(other, Election) or other.active == row.active:
+        yield from _at(row.candidates, f"election/{row.id}")
+    for candidate in state.candidates.by("election", row.id):
+        yield from _remotes(state, state.ports.by("router", candidate.router))
+
+
+def _router(state: State, router: str) -> Iterator[Place]:
+    return ((c.host, f"router/{router}") for c in state.candidates.by("router", router))
+
+
+def _dhcp_of(state: State, network: str) -> Iterator[Place]:
+    return ((server.host, f"dhcp/{network}") for server in state.dhcp_servers.by("network", network))
+
+
+def _remotes(state: State, ports: Iterable[Port]) -> Iterator[Place]:
+    for port in ports:
+        yield from _at(state.presence.get(port.network, ()), f"remote/{port.id}")
+
+
+def _instances(state: State, ports: Iterable[Port]) -> Iterator[Place]:
+    hosts: dict[str, set[str]] = {}
+    for port in ports:
+        if port.network not in hosts:
+            hosts[port.network] = metadata_hosts(state, port.network)
+        yield from _at(hosts[port.network], f"instance/{port.id}")
+
+
+def _at(hosts: Iterable[str], key: str) -> Iterator[Place]:
+    return ((host, key) for host in hosts)

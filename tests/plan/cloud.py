@@ -1,0 +1,144 @@
+"""Small random clouds: any row of any kind, consistent or not, since changes may arrive in any order."""
+
+from hypothesis import strategies as st
+
+from deuteron.plan import state as s
+from deuteron.plan.plans import Change
+
+HOSTS = ["h1", "h2", "h3"]
+NETWORKS = ["n1", "n2"]
+SUBNETS = ["s1", "s2", "s6"]
+PORTS = [f"p{i}" for i in range(7)]
+ROUTERS = ["r1", "r2"]
+ELECTIONS = ["e1", "e2"]
+DEVICES = ["i1", "i2"]
+OWNERS = [
+    "",
+    "compute:nova",
+    s.DHCP,
+    "network:router_interface",
+    "network:ha_router_replicated_interface",
+    s.ROUTER_GATEWAY,
+    s.HA_INTERFACE,
+    "network:floatingip",
+]
+
+hosts = st.sampled_from(HOSTS)
+networks = st.sampled_from(NETWORKS)
+routers = st.sampled_from(ROUTERS)
+elections = st.sampled_from(ELECTIONS)
+ports = st.sampled_from(PORTS)
+
+
+def _network(id_: str) -> st.SearchStrategy[s.Row]:
+    return st.builds(
+        s.Network,
+        id=st.just(id_),
+        type=st.sampled_from(["vxlan", "flat"]),
+        mtu=st.sampled_from([1450, 1500]),
+        vni=st.just(NETWORKS.index(id_) + 1),
+        physical_network=st.none(),
+    )
+
+
+def _subnet(id_: str) -> st.SearchStrategy[s.Row]:
+    six = id_ == "s6"
+    return st.builds(
+        s.Subnet,
+        id=st.just(id_),
+        network=networks,
+        cidr=st.just("2001:db8::/64" if six else "10.0.0.0/24"),
+        gateway_ip=st.sampled_from([None, "2001:db8::1" if six else "10.0.0.1"]),
+        enable_dhcp=st.booleans(),
+        ipv6_ra_mode=st.sampled_from(
+            [None, "slaac", "dhcpv6-stateful", "dhcpv6-stateless"] if six else [None]
+        ),
+    )
+
+
+def _port(id_: str) -> st.SearchStrategy[s.Row]:
+    return st.builds(
+        s.Port,
+        id=st.just(id_),
+        network=networks,
+        mac=st.just(f"fa:16:3e:00:00:{PORTS.index(id_):02x}"),
+        device_id=st.sampled_from(["", *ROUTERS, *DEVICES]),
+        device_owner=st.sampled_from(OWNERS),
+        host=st.sampled_from(["", *HOSTS]),
+        admin_state_up=st.booleans(),
+        dns_name=st.sampled_from(["", "web"]),
+        fixed_ips=st.lists(st.sampled_from(SUBNETS), unique=True, max_size=2).map(
+            lambda found: tuple(sorted((x, "2001:db8::9" if x == "s6" else "10.0.0.9") for x in found))
+        ),
+    )
+
+
+def _router(id_: str) -> st.SearchStrategy[s.Row]:
+    return st.builds(
+        s.Router, id=st.just(id_), number=st.just(1), admin_state_up=st.booleans(), enable_snat=st.booleans()
+    )
+
+
+def _candidate(id_: str) -> st.SearchStrategy[s.Row]:
+    router, _, host = id_.partition("/")
+    return st.builds(
+        s.Candidate,
+        id=st.just(id_),
+        router=st.just(router),
+        host=st.just(host),
+        position=st.integers(0, 2),
+        gate=st.sampled_from(["election", "open", "closed"]),
+        election=st.sampled_from([None, *ELECTIONS]),
+        draining=st.booleans(),
+    )
+
+
+def _election(id_: str) -> st.SearchStrategy[s.Row]:
+    return st.builds(
+        s.Election,
+        id=st.just(id_),
+        ha_network=networks,
+        vrid=st.just(ELECTIONS.index(id_) + 1),
+        advert_ms=st.just(20),
+        candidates=st.permutations(HOSTS).map(lambda found: tuple(found[:2])),
+        active=st.sampled_from([None, *HOSTS]),
+    )
+
+
+ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
+    s.Network: networks.flatmap(_network),
+    s.Subnet: st.sampled_from(SUBNETS).flatmap(_subnet),
+    s.Port: ports.flatmap(_port),
+    s.Router: routers.flatmap(_router),
+    s.FloatingIP: st.builds(
+        s.FloatingIP,
+        id=st.sampled_from(["f1", "f2"]),
+        floating_ip=st.just("203.0.113.9"),
+        router=st.sampled_from([None, *ROUTERS]),
+        fixed_ip=st.sampled_from([None, "10.0.0.9"]),
+    ),
+    s.Host: st.builds(s.Host, id=hosts, vtep=st.sampled_from(["", "192.0.2.1", "192.0.2.2"])),
+    s.DhcpServer: st.builds(
+        lambda network, slot, host, port: s.DhcpServer(
+            id=f"{network}/{slot}", network=network, host=host, port=port
+        ),
+        networks,
+        st.integers(0, 1),
+        hosts,
+        ports,
+    ),
+    s.Candidate: st.tuples(routers, hosts).flatmap(lambda pair: _candidate(f"{pair[0]}/{pair[1]}")),
+    s.Election: elections.flatmap(_election),
+    s.Instance: st.builds(s.Instance, id=st.sampled_from(DEVICES), name=st.sampled_from(["", "web"])),
+}
+
+
+def _change(kind: type[s.Row]) -> st.SearchStrategy[Change]:
+    puts = ROWS[kind].map(lambda row: Change(kind, row.id, row))
+    removals = ROWS[kind].map(lambda row: Change(kind, row.id, None))
+    return st.one_of(puts, puts, puts, removals)
+
+
+changes = st.sampled_from(list(ROWS)).flatmap(_change)
+ports_often = st.one_of(changes, _change(s.Port), _change(s.Candidate))
+histories = st.lists(ports_often, max_size=40)
