@@ -1,0 +1,28 @@
+"""What every manager is given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deuteron.agent.status import Status
+from deuteron.agent.system.daemons import Daemons
+
+ALIAS = "deuteron"
+"""The `ifalias` of every device that we make: how a later agent knows it as ours."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """This host, and where a manager puts and tells things."""
+
+    host: str
+    local_ip: str
+    """The address of this host on the underlay: its VTEP."""
+    bridge_mappings: Mapping[str, str]
+    """Physical network -> device."""
+    run_dir: Path
+    """Lives until the next boot."""
+    state_dir: Path
+    """Lives for ever."""
+    daemons: Daemons
+    status: Status

@@ -1,0 +1,106 @@
+"""What this host has to tell the server: ports up and down, elections, problems."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from deuteron.plan.units import ElectionReport
+
+
+@dataclass(frozen=True)
+class News:
+    """What a report tells: the changes since the last one, or everything."""
+
+    full: bool
+    ports_up: tuple[str, ...]
+    ports_down: tuple[str, ...]
+    elections: tuple[ElectionReport, ...]
+    problems: dict[str, str]
+    revision: str
+
+
+@dataclass
+class _Changes:
+    ports: set[str] = field(default_factory=set)
+    elections: set[str] = field(default_factory=set)
+    full: bool = True
+
+
+class Status:
+    """The state of this host as the agent sees it. All methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Event()
+        """Set when there is something that should be told at once."""
+        self._lock = threading.Lock()
+        self._up: set[str] = set()
+        self._elections: dict[str, ElectionReport] = {}
+        self._problems: dict[str, dict[str, str]] = {}
+        self._revision = ""
+        self._changes = _Changes()
+        self._sources: list[Callable[[], Mapping[str, str]]] = []
+
+    def set_port(self, port: str, up: bool) -> None:
+        """Say whether a port (its id) carries traffic."""
+        with self._lock:
+            if up != (port in self._up):
+                (self._up.add if up else self._up.discard)(port)
+                self._changes.ports.add(port)
+                self.changed.set()
+
+    def set_election(self, report: ElectionReport) -> None:
+        """Say what this host is in an election."""
+        with self._lock:
+            if self._elections.get(report.id) != report:
+                self._elections[report.id] = report
+                self._changes.elections.add(report.id)
+                self.changed.set()
+
+    def forget_election(self, election: str) -> None:
+        """This host is no candidate of an election any more."""
+        with self._lock:
+            self._elections.pop(election, None)
+            self._changes.elections.discard(election)
+
+    def set_problems(self, source: str, problems: Mapping[str, str]) -> None:
+        """Say all that is wrong in one part of the agent: unit key -> words."""
+        with self._lock:
+            if self._problems.get(source, {}) != problems:
+                self._problems[source] = dict(problems)
+                self.changed.set()
+
+    def watch_problems(self, source: Callable[[], Mapping[str, str]]) -> None:
+        """Ask a function for problems whenever a report is written."""
+        self._sources.append(source)
+
+    def set_revision(self, revision: str) -> None:
+        """Say which plan is applied."""
+        with self._lock:
+            if revision != self._revision:
+                self._revision = revision
+                self.changed.set()
+
+    def take(self) -> News:
+        """Return the news since the last call: everything after `tell_all`."""
+        asked = [source() for source in self._sources]
+        with self._lock:
+            self.changed.clear()
+            changes, self._changes = self._changes, _Changes(full=False)
+            problems: dict[str, str] = {}
+            for found in (*self._problems.values(), *asked):
+                problems.update(found)
+            ports = self._up if changes.full else changes.ports
+            elections: Iterable[str] = self._elections if changes.full else changes.elections
+            return News(
+                full=changes.full,
+                ports_up=tuple(sorted(ports & self._up)),
+                ports_down=tuple(sorted(ports - self._up)),
+                elections=tuple(self._elections[name] for name in sorted(elections)),
+                problems=problems,
+                revision=self._revision,
+            )
+
+    def tell_all(self) -> None:
+        """Have the next report tell everything: the last one did not arrive."""
+        with self._lock:
+            self._changes.full = True
