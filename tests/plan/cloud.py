@@ -140,5 +140,5 @@ def _change(kind: type[s.Row]) -> st.SearchStrategy[Change]:
 
 
 changes = st.sampled_from(list(ROWS)).flatmap(_change)
-ports_often = st.one_of(changes, _change(s.Port), _change(s.Candidate))
+ports_often = st.one_of(changes, changes, _change(s.Port), _change(s.Candidate), _change(s.Subnet))
 histories = st.lists(ports_often, max_size=40)

@@ -1,0 +1,104 @@
+"""Which hosts carry something: a pure decision, with its reason.
+
+Sticky: what is on a host that is fit stays there. A host that died is replaced when there is another one, and
+kept when there is none, since it may come back. New places go to the zones that are asked for, then to zones
+that are not used yet, then to the hosts that carry least.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A host as far as the decision goes."""
+
+    name: str
+    zone: str
+    load: int = 0
+    """How many of the same kind it carries."""
+    leads: int = 0
+    """Of how many it is the first in the list."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which hosts, in order, and why these."""
+
+    hosts: tuple[str, ...]
+    reason: str
+
+
+def choose(
+    wanted: int,
+    current: Sequence[str],
+    fit: Mapping[str, Candidate],
+    silent: Collection[str],
+    zones: Sequence[str] = (),
+) -> Choice:
+    """Choose up to `wanted` hosts among those that are `fit` (able, and alive).
+
+    `current` are the hosts now, in order; those of them that are `silent` (dead, but able) are kept if nobody
+    replaces them; others that are not fit go. More than `wanted` are cut from the end, the silent ones first.
+    """
+    stay = [host for host in current if host in fit]
+    silenced = [host for host in current if host not in fit and host in silent]
+    gone = [host for host in current if host not in fit and host not in silent]
+    surplus = stay[wanted:]
+    stay = stay[:wanted]
+    new = _pick(wanted - len(stay), stay, fit, zones)
+    kept = silenced[: max(0, wanted - len(stay) - len(new))]
+    hosts = [host for host in current if host in stay or host in kept] + new
+    if not current and hosts:
+        first = min(hosts, key=lambda host: (fit[host].leads, hosts.index(host)))
+        hosts = [first, *(host for host in hosts if host != first)]
+    elif hosts and hosts[0] not in fit and stay + new:
+        first = (stay + new)[0]
+        hosts = [first, *(host for host in hosts if host != first)]
+    replaced = [host for host in silenced if host not in kept]
+    return Choice(tuple(hosts), _reason(current, hosts, new, replaced, gone, surplus, kept, wanted))
+
+
+def _pick(count: int, stay: Sequence[str], fit: Mapping[str, Candidate], zones: Sequence[str]) -> list[str]:
+    used = [fit[host].zone for host in stay]
+    left = [candidate for name, candidate in sorted(fit.items()) if name not in stay]
+    picked = []
+    while left and len(picked) < count:
+        best = min(
+            left, key=lambda c: (bool(zones) and c.zone not in zones, used.count(c.zone), c.load, c.leads)
+        )
+        left.remove(best)
+        used.append(best.zone)
+        picked.append(best.name)
+    return picked
+
+
+def _reason(
+    current: Sequence[str],
+    hosts: Sequence[str],
+    new: Sequence[str],
+    replaced: Sequence[str],
+    gone: Sequence[str],
+    surplus: Sequence[str],
+    kept: Sequence[str],
+    wanted: int,
+) -> str:
+    parts = []
+    if replaced:
+        parts.append(f"{_names(replaced)} is silent")
+    if gone:
+        parts.append(f"{_names(gone)} is not able to")
+    if surplus:
+        parts.append(f"{_names(surplus)} is more than the {wanted} wanted")
+    if new:
+        parts.append(f"{_names(new)} carries least")
+    if kept:
+        parts.append(f"{_names(kept)} is silent, but there is nobody instead")
+    if not parts and list(current) == list(hosts):
+        parts.append("as it is" if hosts else "there is no host for it")
+    elif not hosts:
+        parts.append("there is no host for it")
+    return "; ".join(parts)
+
+
+def _names(hosts: Sequence[str]) -> str:
+    return ", ".join(hosts)

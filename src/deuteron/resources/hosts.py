@@ -1,0 +1,164 @@
+"""Hosts, and what is placed on them: tables only, nothing of it is a resource of Neutron's API by itself.
+
+The server writes here what agents report and what placement decides; the plan reads it. Ids of the change log
+are the primary keys, joined by "/" where there are two. What refers to a row of another resource is not tied
+by a foreign key: placement takes away what lost its object, and says so in the change log.
+"""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Boolean, Column, Float, Integer, String, Table, Text, UniqueConstraint
+
+from deuteron.store import ID_LENGTH, Json, Tx, metadata
+
+NAME_LENGTH = 255
+
+host = Table(
+    "host",
+    metadata,
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("roles", Json, nullable=False),
+    Column("vtep", String(45), nullable=False),
+    Column("physical_networks", Json, nullable=False),
+    Column("zone", String(NAME_LENGTH), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("started", Float(53), nullable=False),
+    Column("created", Float(53), nullable=False),
+    Column("last_seen", Float(53), nullable=False),
+    Column("problems", Json, nullable=False),
+    Column("agents", Json, nullable=False),
+)
+"""Times are Unix times; `agents` is what the API set for its agents, by their type: see `AgentSettings`."""
+
+dhcp_server = Table(
+    "dhcp_server",
+    metadata,
+    Column("network_id", String(ID_LENGTH), primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("host", String(NAME_LENGTH), nullable=False),
+    Column("port_id", String(ID_LENGTH), nullable=False),
+    UniqueConstraint("network_id", "host"),
+    UniqueConstraint("port_id"),
+)
+"""The port belongs to the slot: it keeps its addresses when another host takes the slot over."""
+
+ha_network = Table(
+    "ha_network",
+    metadata,
+    Column("network_id", String(ID_LENGTH), primary_key=True),
+    Column("subnet_id", String(ID_LENGTH), nullable=False),
+    Column("number", Integer, nullable=False),
+    UniqueConstraint("number"),
+)
+"""The hidden networks of elections; the next number is made when all VRIDs of one are in use."""
+
+ha_port = Table(
+    "ha_port",
+    metadata,
+    Column("network_id", String(ID_LENGTH), primary_key=True),
+    Column("host", String(NAME_LENGTH), primary_key=True),
+    Column("port_id", String(ID_LENGTH), nullable=False),
+)
+
+election = Table(
+    "election",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("ha_network_id", String(ID_LENGTH), nullable=False),
+    Column("vrid", Integer, nullable=False),
+    Column("candidates", Json, nullable=False),
+    Column("advert_ms", Integer, nullable=False),
+    Column("created", Float(53), nullable=False),
+    Column("active", String(NAME_LENGTH)),
+    Column("epoch", Integer, nullable=False),
+    Column("since", Float(53)),
+    UniqueConstraint("ha_network_id", "vrid"),
+)
+"""`active` is the host promoted last, `epoch` counts the promotions."""
+
+election_member = Table(
+    "election_member",
+    metadata,
+    Column("election_id", String(ID_LENGTH), primary_key=True),
+    Column("host", String(NAME_LENGTH), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("since", Float(53), nullable=False),
+    Column("cause", Text, nullable=False),
+)
+"""What each candidate said of itself last."""
+
+router_candidate = Table(
+    "router_candidate",
+    metadata,
+    Column("router_id", String(ID_LENGTH), primary_key=True),
+    Column("host", String(NAME_LENGTH), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("gate", String(16), nullable=False),
+    Column("election_id", String(ID_LENGTH), index=True),
+    Column("draining", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("applied", Integer, nullable=False),
+)
+"""`version` goes up with each change that the host must follow, `applied` is the one that it has followed."""
+
+router_move = Table(
+    "router_move",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("router_id", String(ID_LENGTH), nullable=False, index=True),
+    Column("running", String(ID_LENGTH), unique=True),
+    Column("source", String(NAME_LENGTH)),
+    Column("candidates", Json, nullable=False),
+    Column("election_id", String(ID_LENGTH)),
+    Column("phase", String(16), nullable=False),
+    Column("phase_since", Float(53), nullable=False),
+    Column("steps", Json, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+"""A router on its way to other candidates; `running` is its id until it has ended: one at a time."""
+
+router_history = Table(
+    "router_history",
+    metadata,
+    Column("router_id", String(ID_LENGTH), primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("at", Float(53), nullable=False),
+    Column("from_host", String(NAME_LENGTH)),
+    Column("to_host", String(NAME_LENGTH), nullable=False),
+    Column("cause", Text, nullable=False),
+)
+"""Each time that another host became the active one of a router, and why."""
+
+instance_metadata = Table(
+    "instance_metadata",
+    metadata,
+    Column("device_id", String(255), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("user_data", Text),
+    Column("public_keys", Json, nullable=False),
+    Column("metadata", Json, nullable=False),
+)
+
+
+class AgentSettings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the API may set of an agent."""
+
+    admin_state_up: bool = True
+    description: str | None = None
+
+
+def agent_settings(row: Any, agent_type: str) -> AgentSettings:
+    """Return what was set of an agent of a host's row."""
+    return msgspec.convert(row.agents.get(agent_type, {}), AgentSettings)
+
+
+def candidate_changed(tx: Tx, router_id: str, host_name: str) -> None:
+    """Say that a router's candidate changed."""
+    tx.changed("router_candidate", f"{router_id}/{host_name}", "update")
+
+
+def dhcp_server_changed(tx: Tx, network_id: str, slot: int) -> None:
+    """Say that the DHCP server in a slot changed."""
+    tx.changed("dhcp_server", f"{network_id}/{slot}", "update")

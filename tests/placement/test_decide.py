@@ -1,0 +1,83 @@
+"""Placement is sticky, spread, and never doubles."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deuteron.placement.decide import Candidate, Choice, choose
+
+NAMES = [f"net{i}" for i in range(6)]
+
+
+def hosts(*names: str, zone: str = "nova", **loads: int) -> dict[str, Candidate]:
+    return {name: Candidate(name=name, zone=zone, load=loads.get(name, 0)) for name in names}
+
+
+fits = st.sets(st.sampled_from(NAMES)).flatmap(
+    lambda names: st.fixed_dictionaries(
+        {
+            name: st.builds(
+                Candidate,
+                name=st.just(name),
+                zone=st.sampled_from(["a", "b"]),
+                load=st.integers(0, 9),
+                leads=st.integers(0, 9),
+            )
+            for name in names
+        }
+    )
+)
+lists = st.lists(st.sampled_from(NAMES), unique=True)
+
+
+@given(st.integers(1, 4), lists, fits, st.sets(st.sampled_from(NAMES)), st.lists(st.sampled_from(["a", "b"])))
+def test_whatever_the_cloud(
+    wanted: int, current: list[str], fit: dict[str, Candidate], silent: set[str], zones: list[str]
+) -> None:
+    choice = choose(wanted, current, fit, silent, zones)
+    assert len(set(choice.hosts)) == len(choice.hosts) <= wanted, (
+        "never two on one host, never more than wanted"
+    )
+    assert len([h for h in choice.hosts if h in fit]) == min(wanted, len(fit)), "as many as there are"
+    assert all(host in fit or (host in silent and host in current) for host in choice.hosts)
+    kept = [host for host in current if host in fit][:wanted]
+    assert [host for host in choice.hosts if host in kept] == kept, "sticky, and in order"
+    assert not any(h in fit for h in choice.hosts) or choice.hosts[0] in fit, "a live one leads"
+    assert choice.reason
+    again = choose(wanted, choice.hosts, fit, silent, zones)
+    assert again.hosts == choice.hosts, "done is done"
+
+
+@given(st.integers(1, 3), st.integers(1, 60), st.integers(3, 6))
+def test_spread_is_equal(wanted: int, count: int, size: int) -> None:
+    load = dict.fromkeys(NAMES[:size], 0)
+    leads = dict.fromkeys(NAMES[:size], 0)
+    for _ in range(count):
+        fit = {n: Candidate(name=n, zone="nova", load=load[n], leads=leads[n]) for n in NAMES[:size]}
+        chosen = choose(wanted, (), fit, ()).hosts
+        leads[chosen[0]] += 1
+        for name in chosen:
+            load[name] += 1
+    assert max(load.values()) - min(load.values()) <= 1
+    assert max(leads.values()) - min(leads.values()) <= 1 + (wanted < size)
+
+
+def test_a_silent_host_is_replaced_if_there_is_another_one() -> None:
+    assert choose(2, ["net0", "net1"], hosts("net1", "net2"), {"net0"}) == Choice(
+        ("net1", "net2"), "net0 is silent; net2 carries least"
+    )
+
+
+def test_a_silent_host_keeps_its_place_if_there_is_no_other() -> None:
+    assert choose(2, ["net1", "net0"], hosts("net1"), {"net0"}) == Choice(
+        ("net1", "net0"), "net0 is silent, but there is nobody instead"
+    )
+
+
+def test_zones_that_are_asked_for_come_first_then_those_not_used() -> None:
+    fit = hosts("a1", "a2", zone="a") | hosts("b1", zone="b", b1=9) | hosts("c1", zone="c")
+    assert choose(2, (), fit, (), ["a", "b"]).hosts == ("a1", "b1")
+    assert set(choose(3, (), fit, ()).hosts) == {"a1", "b1", "c1"}
+
+
+def test_nobody_there() -> None:
+    assert choose(2, (), {}, ()) == Choice((), "there is no host for it")
