@@ -1,0 +1,41 @@
+"""One run of the bench: its groups in order, each reported as soon as it is measured."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deuteron.bench import api
+from deuteron.bench.figures import Group
+from deuteron.bench.processes import BenchError
+from deuteron.bench.report import document, table
+
+Say = Callable[[str], None]
+Measure = Callable[[int, Say], Group]
+
+GROUPS: dict[str, tuple[Measure, int]] = {
+    "api": (api.measure, 3),
+}
+"""Each group, and how many runs of it make its figures when nobody says."""
+
+
+def run(names: Sequence[str], runs: int | None, path: Path | None, say: Say) -> list[Group]:
+    """Measure groups; a group that fails carries its error, and the others go on.
+
+    Writes the JSON file `path`, if any, at first and after each group. Raises OSError when that fails.
+    """
+    groups: list[Group] = []
+    _write(groups, path)
+    for name in names:
+        measure, usual = GROUPS[name]
+        try:
+            groups.append(measure(runs or usual, say))
+        except BenchError as error:
+            groups.append(Group(name, error=str(error)))
+        _write(groups, path)
+        say(table(groups[-1:]))
+    return groups
+
+
+def _write(groups: Sequence[Group], path: Path | None) -> None:
+    if path:
+        path.write_text(json.dumps(document(groups), indent=1) + "\n")

@@ -1,0 +1,24 @@
+import pytest
+
+from deuteron.bench.api import Sizes, measure, operation
+from deuteron.bench.figures import Group
+
+TINY = Sizes(burst=16, bulks=1, calls=2, filled=200)
+
+
+def test_an_operation_is_in_milliseconds_with_a_rate() -> None:
+    found = operation("port show", [0.010, 0.020, 0.030], 20)
+    assert found.samples == pytest.approx((10, 20, 30))
+    assert found.rate == pytest.approx(50)
+    assert found.verdict == "ok"
+
+
+def test_a_tiny_run_on_sqlite_measures_everything() -> None:
+    said: list[str] = []
+    group: Group = measure(1, said.append, ["sqlite"], TINY)
+    assert said == ["api: sqlite, empty", "api: sqlite, 200 ports"]
+    assert len(group.figures) == 2 * 9
+    assert all(figure.samples and min(figure.samples) > 0 for figure in group.figures)
+    names = [figure.name for figure in group.figures]
+    assert "sqlite, 200 ports: list of 100 ports" in names
+    assert all("of a core" in note for note in group.notes)
