@@ -117,6 +117,11 @@ def or_null(of: Type) -> Type:
     return Type(lambda value: None if value is None else of.convert(value), of.column, of.from_query)
 
 
+def empty_if_null(of: Type, empty: Any) -> Type:
+    """This type; null means the empty value."""
+    return Type(lambda value: empty if value is None else of.convert(value), of.column, of.from_query)
+
+
 def integer(low: int, high: int) -> Type:
     """A whole number of a range."""
 

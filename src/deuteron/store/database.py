@@ -19,8 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Table, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
@@ -44,14 +43,23 @@ class DatabaseError(Exception):
     """The database cannot be used; the text says which and why."""
 
 
+class Memory:
+    """What this process remembers of a database to find free numbers fast: hints, never the truth."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.next: dict[str, int] = {}
+
+
 class Tx:
     """A transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, memory: "Memory") -> None:
         self.connection = connection
         self.dialect: Dialect = "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
         self.now = timestamp()
         """The transaction's time as the API shows it."""
+        self.memory = memory
         self.changes: dict[feed.Change, None] = {}
 
     def execute(
@@ -61,11 +69,6 @@ class Tx:
     ) -> CursorResult[Any]:
         """Run a statement."""
         return self.connection.execute(statement, parameters)
-
-    def insert_new(self, table: Table) -> Executable:
-        """Return an INSERT for this table that does nothing where a unique value is taken."""
-        kind = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
-        return kind(table).on_conflict_do_nothing()
 
     def changed(self, kind: str, object_id: str, op: feed.Op) -> None:
         """Append to the change log that an object changed; `kind` is the resource's singular name."""
@@ -89,6 +92,7 @@ class Database:
         self._read_threads = ThreadPoolExecutor(READERS, "read")
         self._doorbell = Doorbell(self.url if self.dialect == "postgresql" else None)
         self._changes_until_trim = _TRIM_EVERY
+        self._memory = Memory()
 
     async def write(self, fn: Callable[[Tx], T]) -> T:
         """Run a writing transaction in a thread."""
@@ -112,7 +116,7 @@ class Database:
 
     def _write_once(self, fn: Callable[[Tx], T]) -> T:
         with self._turn, self._writer.begin() as connection:
-            tx = Tx(connection)
+            tx = Tx(connection, self._memory)
             result = fn(tx)
             if tx.changes:
                 feed.append(tx, list(tx.changes))
@@ -130,7 +134,7 @@ class Database:
     def read_now(self, fn: Callable[[Tx], T]) -> T:
         """Run a reading transaction in this thread: one snapshot."""
         with self._reader.begin() as connection:
-            return fn(Tx(connection))
+            return fn(Tx(connection, self._memory))
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call back, in any thread, soon after changes were committed here or by another controller.

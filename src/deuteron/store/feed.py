@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, text
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, text
 
 from deuteron.store.schema import ID_LENGTH, metadata
 
@@ -31,7 +31,7 @@ change = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("xid", BigInteger, nullable=False),
     Column("kind", String(64), nullable=False),
-    Column("object_id", String(255), nullable=False),
+    Column("object_id", Text, nullable=False),
     Column("op", String(8), nullable=False),
     Index(None, "xid", "id"),
     sqlite_autoincrement=True,

@@ -1,0 +1,187 @@
+"""The five operations on any resource: validate, do what its module says, show the result.
+
+All run inside the caller's transaction; whatever raises leaves nothing behind.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deuteron.resources import query as queries
+from deuteron.resources import rows
+from deuteron.resources.attribute import REQUIRED, UNSET, column_name
+from deuteron.resources.call import Call
+from deuteron.resources.errors import Forbidden, HTTPBadRequest, RevisionNumberConstraintFailed
+from deuteron.resources.query import Query
+from deuteron.resources.resource import Item, Resource
+from deuteron.resources.types import shown
+
+
+def create(call: Call, resource: Resource, body: Any) -> Item:
+    """Create an object from the attributes of a request; return it as it is shown."""
+    values = _with_defaults(call, resource, _validated(call, resource, body, "post"))
+    row = resource.create(call, values) if resource.create else rows.create(call, resource, values)
+    _store_extensions(call, resource, row["id"], values)
+    for extension in resource.extensions:
+        if extension.created:
+            extension.created(call, row, values)
+    return present(call, resource, [queries.with_extensions(call, resource, row)])[0]
+
+
+def show(call: Call, resource: Resource, id_: str, fields: frozenset[str] = frozenset()) -> Item:
+    """Return one object."""
+    return present(call, resource, [_get(call, resource, id_)], fields)[0]
+
+
+def listing(call: Call, resource: Resource, query: Query) -> list[Item]:
+    """Return the objects that a query asks for."""
+    return present(call, resource, queries.rows(call, resource, query), query.fields)
+
+
+def update(call: Call, resource: Resource, id_: str, body: Any, revision: int | None = None) -> Item:
+    """Change an object; `revision` is the one it must have. Return it as it is shown."""
+    row = _get(call, resource, id_, lock=True)
+    changes = _validated(call, resource, body, "put")
+    _check_revision(row, revision)
+    for extension in resource.extensions:
+        if extension.updating:
+            extension.updating(call, row, changes)
+    own = _own(resource, changes)
+    row = resource.update(call, row, own) if resource.update else rows.change(call, resource, row, own)
+    _store_extensions(call, resource, id_, changes)
+    if resource.rows is None:
+        row = queries.with_extensions(call, resource, row)
+    return present(call, resource, [row])[0]
+
+
+def delete(call: Call, resource: Resource, id_: str, revision: int | None = None) -> None:
+    """Delete an object; `revision` is the one it must have."""
+    row = _get(call, resource, id_, lock=True)
+    _check_revision(row, revision)
+    for extension in resource.extensions:
+        if extension.deleting:
+            extension.deleting(call, row)
+    if resource.delete:
+        resource.delete(call, row)
+    else:
+        rows.remove(call, resource, id_)
+
+
+def present(
+    call: Call, resource: Resource, items: list[Item], fields: frozenset[str] = frozenset()
+) -> list[Item]:
+    """Return stored rows as they are shown: derived attributes in, hidden ones out."""
+    if items:
+        if resource.present:
+            resource.present(call, items)
+        for extension in resource.extensions:
+            if extension.present:
+                extension.present(call, items)
+    shown_ = [
+        name
+        for name, attr in resource.attributes.items()
+        if attr.visible and (call.admin or not attr.admin) and (not fields or name in fields)
+    ]
+    result = [{name: item[name] for name in shown_} for item in items]
+    if "project_id" in resource.attributes and (not fields or "tenant_id" in fields):
+        for view, item in zip(result, items, strict=True):
+            view["tenant_id"] = item["project_id"]
+    return result
+
+
+def _get(call: Call, resource: Resource, id_: str, lock: bool = False) -> Item:
+    if "\0" in id_:
+        raise resource.not_found(id=shown(id_))
+    if resource.rows is not None:
+        found = next((item for item in resource.rows(call) if item["id"] == id_), None)
+        if found is None:
+            raise resource.not_found(id=shown(id_))
+        return found
+    row = rows.find(call, resource, id_, lock)
+    if row is None:
+        raise resource.not_found(id=shown(id_))
+    return queries.with_extensions(call, resource, row)
+
+
+def _validated(call: Call, resource: Resource, body: Any, method: str) -> Item:
+    """Return the request's attributes, converted; refuse what is unknown, not allowed or wrong."""
+    if not isinstance(body, dict):
+        raise HTTPBadRequest(msg=f"'{shown(body)}' is not a dictionary of attributes")
+    given = _project_named_once(resource, body)
+    unknown = [shown(name) for name in given if name not in resource.attributes]
+    if unknown:
+        raise HTTPBadRequest(msg=f"Unrecognized attribute(s) '{', '.join(unknown)}'")
+    for name in given:
+        attr = resource.attributes[name]
+        if not getattr(attr, method):
+            raise HTTPBadRequest(
+                msg=f"Attribute '{name}' not allowed in POST"
+                if method == "post"
+                else f"Cannot update read-only attribute {name}"
+            )
+        if attr.admin and not call.admin:
+            raise Forbidden(reason=f"only an administrator sets {name}")
+    return {name: _converted(resource, name, value) for name, value in given.items()}
+
+
+def _project_named_once(resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+    given = dict(body)
+    if "tenant_id" in given and "project_id" in resource.attributes:
+        tenant = given.pop("tenant_id")
+        if given.setdefault("project_id", tenant) != tenant:
+            raise HTTPBadRequest(msg="'project_id' and 'tenant_id' do not match")
+    return given
+
+
+def _converted(resource: Resource, name: str, value: Any) -> Any:
+    attr = resource.attributes[name]
+    if value is None and attr.nullable:
+        return None
+    try:
+        return attr.type.convert(value)
+    except ValueError as error:
+        raise HTTPBadRequest(msg=f"Invalid input for {name}. Reason: {error}.") from None
+
+
+def _with_defaults(call: Call, resource: Resource, values: Item) -> Item:
+    """Return the values with a default for what is absent; what is UNSET is for `create` to decide."""
+    complete = {"project_id": call.project_id, **values}
+    for name, attr in resource.attributes.items():
+        if name in complete:
+            continue
+        if attr.default is REQUIRED:
+            if attr.post:
+                raise HTTPBadRequest(
+                    msg=f"Failed to parse request. Required attribute '{name}' not specified"
+                )
+        elif attr.default is not UNSET or attr.post:
+            complete[name] = attr.default
+    return complete
+
+
+def _own(resource: Resource, values: Item) -> Item:
+    foreign = {name for extension in resource.extensions for name in extension.attributes}
+    return {name: value for name, value in values.items() if name not in foreign}
+
+
+def _store_extensions(call: Call, resource: Resource, id_: str, values: Item) -> None:
+    for extension in resource.extensions:
+        given = {
+            column_name(name): values[name]
+            for name, attr in extension.attributes.items()
+            if attr.stored and name in values
+        }
+        table = extension.table
+        if table is None or not given:
+            continue
+        changed = call.tx.execute(table.update().where(table.c.id == id_).values(given))
+        if changed.rowcount == 0:
+            defaults = {
+                column_name(name): attr.default for name, attr in extension.attributes.items() if attr.stored
+            }
+            if {**defaults, **given} != defaults:
+                call.tx.execute(table.insert(), {"id": id_, **defaults, **given})
+
+
+def _check_revision(row: Item, revision: int | None) -> None:
+    if revision is not None and row.get("revision_number") != revision:
+        raise RevisionNumberConstraintFailed(expected=revision, current=row.get("revision_number"))

@@ -1,0 +1,13 @@
+"""Values of a port's `device_owner` that mean something here."""
+
+DHCP = "network:dhcp"
+ROUTER_GATEWAY = "network:router_gateway"
+ROUTER_INTERFACE = "network:router_interface"
+ROUTER_HA_INTERFACE = "network:ha_router_replicated_interface"
+FLOATING_IP = "network:floatingip"
+HA_PORT = "network:router_ha_interface"
+
+ROUTER_INTERFACES = frozenset({ROUTER_INTERFACE, ROUTER_HA_INTERFACE})
+ROUTER_PORTS = ROUTER_INTERFACES | {ROUTER_GATEWAY}
+AUTO_DELETED = frozenset({DHCP})
+"""Ports that go by themselves with their network."""

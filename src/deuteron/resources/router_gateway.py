@@ -1,0 +1,132 @@
+"""The gateway of a router: a port on an external network."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from deuteron.resources import network, owners, port, router_ports, rows, subnet
+from deuteron.resources.address_types import FIXED_IPS
+from deuteron.resources.attribute import UNSET, Type
+from deuteron.resources.call import Call
+from deuteron.resources.errors import (
+    BadRequest,
+    ExternalNetworkInUse,
+    RouterExternalGatewayInUseByFloatingIp,
+)
+from deuteron.resources.resource import Extension, Item, Resource
+from deuteron.resources.types import BOOLEAN, is_uuid, known_keys, shown
+
+
+def _gateway_info(value: Any) -> Item | None:
+    if value is None or value == {}:
+        return None
+    given = known_keys(value, ("network_id",), ("enable_snat", "external_fixed_ips", "qos_policy_id"))
+    if not is_uuid(given["network_id"]):
+        raise ValueError(f"'{shown(given['network_id'])}' is not a valid UUID")
+    if given.get("qos_policy_id") is not None:
+        raise ValueError("QoS policies are not built yet")
+    info: Item = {"network_id": given["network_id"]}
+    if given.get("enable_snat") is not None:
+        info["enable_snat"] = BOOLEAN.convert(given["enable_snat"])
+    if given.get("external_fixed_ips") is not None:
+        info["external_fixed_ips"] = FIXED_IPS.convert(given["external_fixed_ips"])
+    return info
+
+
+GATEWAY_INFO = Type(_gateway_info, None)
+
+
+def change(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
+    """Give a router this gateway, none, or another; return the router's new row."""
+    present_port = port.get(call, row["gw_port_id"], lock=True) if row["gw_port_id"] else None
+    if info is None:
+        default = call.settings.enable_snat_by_default
+        return _clear(call, router, row, present_port, default) if present_port else row
+    snat: bool = info.get("enable_snat", row["enable_snat"])
+    wanted = info.get("external_fixed_ips") or []
+    subnets = _external_subnets(call, info["network_id"], wanted)
+    if present_port and present_port["network_id"] == info["network_id"]:
+        if wanted and not _same(present_port["fixed_ips"], wanted):
+            port.update(call, present_port, {"fixed_ips": wanted})
+        return rows.change(call, router, row, {"enable_snat": snat})
+    if present_port:
+        row = _clear(call, router, row, present_port, snat)
+    router_ports.refuse_overlap(call, row["id"], subnets)
+    gateway = port.add(
+        call,
+        {
+            "project_id": "",
+            "network_id": info["network_id"],
+            "fixed_ips": wanted or UNSET,
+            "device_id": row["id"],
+            "device_owner": owners.ROUTER_GATEWAY,
+        },
+    )
+    if not gateway["fixed_ips"]:
+        raise BadRequest(resource="router", msg=f"No IPs available for external network {info['network_id']}")
+    return rows.change(call, router, row, {"gw_port_id": gateway["id"], "enable_snat": snat})
+
+
+def _clear(call: Call, router: Resource, row: Item, gateway: Item, snat: bool) -> Item:
+    if router_ports.has_floating_ips(call, row["id"]):
+        raise RouterExternalGatewayInUseByFloatingIp(router_id=row["id"], net_id=gateway["network_id"])
+    row = rows.change(call, router, row, {"gw_port_id": None, "enable_snat": snat})
+    port.remove(call, gateway)
+    return row
+
+
+def _external_subnets(call: Call, network_id: str, wanted: Sequence[Mapping[str, str]]) -> list[Item]:
+    home = rows.get(call, network.resource, network_id)
+    if not home[network.EXTERNAL]:
+        raise BadRequest(resource="router", msg=f"Network {network_id} is not an external network")
+    subnets = subnet.of_network(call, network_id)
+    gateways = {one["gateway_ip"] for one in subnets}
+    for fixed in wanted:
+        if fixed.get("ip_address") in gateways - {None}:
+            raise BadRequest(
+                resource="router", msg=f"External IP {fixed['ip_address']} is the same as the gateway IP"
+            )
+    return subnets
+
+
+def _same(present_ips: Sequence[Mapping[str, str]], wanted: Sequence[Mapping[str, str]]) -> bool:
+    """Whether all that is wanted is there, and nothing else."""
+    subnets = {one["subnet_id"] for one in present_ips}
+    addresses_ = {one["ip_address"] for one in present_ips}
+    return (
+        len(present_ips) == len(wanted)
+        and all(one.get("subnet_id", next(iter(subnets))) in subnets for one in wanted)
+        and all(one["ip_address"] in addresses_ for one in wanted if "ip_address" in one)
+    )
+
+
+def present(call: Call, routers: list[Item]) -> None:
+    """Fill in `external_gateway_info`."""
+    gateways: dict[str, Item] = {}
+    for part in rows.chunks(one["gw_port_id"] for one in routers if one["gw_port_id"]):
+        found = rows.where(call, port.resource, port.resource.table.c.id.in_(part))
+        port.present(call, found)
+        gateways.update({one["id"]: one for one in found})
+    for one in routers:
+        gateway = gateways.get(one["gw_port_id"])
+        one["external_gateway_info"] = gateway and {
+            "network_id": gateway["network_id"],
+            "enable_snat": one["enable_snat"],
+            "external_fixed_ips": gateway["fixed_ips"],
+        }
+
+
+def _updating_network(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
+    if not row[network.EXTERNAL] or changes.get(network.EXTERNAL, True):
+        return
+    table = port.resource.table
+    used = select(table.c.id).where(
+        table.c.network_id == row["id"],
+        table.c.device_owner.in_((owners.ROUTER_GATEWAY, owners.FLOATING_IP)),
+    )
+    if call.tx.execute(used.limit(1)).first() is not None:
+        raise ExternalNetworkInUse(net_id=row["id"])
+
+
+DECLARES = (Extension(resource="network", name="gateways", updating=_updating_network),)

@@ -1,0 +1,58 @@
+"""What a router is attached to, and what needs it there: questions that its modules share."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from deuteron.resources import owners, port, rows, subnet
+from deuteron.resources.addresses import parse_network
+from deuteron.resources.call import Call
+from deuteron.resources.errors import BadRequest
+from deuteron.resources.ipam import fixed_ip
+from deuteron.resources.resource import Item
+from deuteron.store import metadata
+
+
+def refuse_overlap(call: Call, router_id: str, new: Sequence[Item]) -> None:
+    """Raise BadRequest if the router is attached to one of these subnets, or to one that overlaps."""
+    others = port.of_device(call, router_id, tuple(owners.ROUTER_PORTS))
+    attached = {fixed["subnet_id"] for one in others for fixed in one["fixed_ips"]}
+    external = [one["network_id"] for one in others if one["device_owner"] == owners.ROUTER_GATEWAY]
+    for one in new:
+        if one["id"] in attached:
+            raise BadRequest(resource="router", msg=f"Router already has a port on subnet {one['id']}")
+    table = subnet.resource.table
+    near = rows.where(
+        call, subnet.resource, table.c.id.in_(sorted(attached)) | table.c.network_id.in_(external)
+    )
+    for one in new:
+        for other in near:
+            if parse_network(one["cidr"]).overlaps(parse_network(other["cidr"])):
+                raise BadRequest(
+                    resource="router",
+                    msg=f"Cidr {one['cidr']} of subnet {one['id']} overlaps with cidr {other['cidr']} "
+                    f"of subnet {other['id']}",
+                )
+
+
+def has_floating_ips(call: Call, router_id: str) -> bool:
+    """Whether floating IPs go through a router."""
+    floating = metadata.tables["floatingip"]  # its module imports the router's
+    used = select(floating.c.id).where(floating.c.router_id == router_id).limit(1)
+    return call.tx.execute(used).first() is not None
+
+
+def floating_ips_into(call: Call, router_id: str, subnet_id: str) -> bool:
+    """Whether floating IPs go through a router to fixed IPs of a subnet."""
+    floating = metadata.tables["floatingip"]
+    used = (
+        select(floating.c.id)
+        .join(fixed_ip, fixed_ip.c.port_id == floating.c.port_id)
+        .where(
+            floating.c.router_id == router_id,
+            fixed_ip.c.subnet_id == subnet_id,
+            fixed_ip.c.ip_address == floating.c.fixed_ip_address,
+        )
+        .limit(1)
+    )
+    return call.tx.execute(used).first() is not None

@@ -1,0 +1,266 @@
+"""Subnets: an address range of a network, with its gateway, pools and what DHCP says in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from deuteron.resources import addresses, network, rows
+from deuteron.resources.address_types import CIDR, IP, IP_VERSION, NAMESERVERS, POOLS, ROUTES
+from deuteron.resources.addresses import Network, Range, parse_address, parse_network
+from deuteron.resources.attribute import UNSET, Attr
+from deuteron.resources.call import Call
+from deuteron.resources.errors import (
+    BadRequest,
+    DNSNameServersExhausted,
+    GatewayConflictWithAllocationPools,
+    HostRoutesExhausted,
+    InvalidAllocationPool,
+    InvalidInput,
+    NetworkMTUSubnetConflict,
+    NotBuiltYet,
+    OutOfBoundsAllocationPool,
+    OverlappingAllocationPools,
+    SubnetNotFound,
+)
+from deuteron.resources.resource import Alias, Extension, Item, Resource
+from deuteron.resources.types import BOOLEAN, DERIVED, UUID, integer, one_of
+
+IPV6_MODES = ("dhcpv6-stateful", "dhcpv6-stateless", "slaac")
+
+
+def create(call: Call, values: Item) -> Item:
+    """Create a subnet. The network's row is locked: two creations cannot overlap unseen."""
+    if values["subnetpool_id"] is not None or values["use_default_subnetpool"]:
+        raise NotBuiltYet(what="subnet pools; give the subnet a cidr")
+    if values["cidr"] is UNSET:
+        raise BadRequest(resource="subnets", msg="a subnetpool must be specified in the absence of a cidr")
+    if values["prefixlen"] is not None:
+        raise BadRequest(resource="subnets", msg="cidr and prefixlen must not be supplied together")
+    cidr = parse_network(values["cidr"])
+    _check_family(values["ip_version"], cidr.version, values["cidr"], "cidr")
+    owner = rows.get(call, network.resource, values["network_id"], lock=True)
+    _check_cidr(cidr, values)
+    _check_mtu(owner, values["ip_version"])
+    _check_ipv6_modes(cidr, values)
+    _refuse_overlap(call, cidr, owner["id"])
+    if values["gateway_ip"] is UNSET:
+        values["gateway_ip"] = addresses.default_gateway(cidr)
+    _check_gateway(cidr, values["gateway_ip"])
+    pools = _pools(cidr, values["gateway_ip"], values["allocation_pools"])
+    values["allocation_pools"] = shown_pools(cidr, pools)
+    _check_lists(call, "new subnet", cidr.version, values)
+    rows.change(call, network.resource, owner, {})
+    return rows.create(call, resource, values)
+
+
+def update(call: Call, row: Item, changes: Item) -> Item:
+    """Change a subnet. Whether its gateway is in use, the router's module checks."""
+    cidr = parse_network(row["cidr"])
+    gateway = changes.get("gateway_ip", row["gateway_ip"])
+    _check_gateway(cidr, gateway)
+    if "allocation_pools" in changes or gateway != row["gateway_ip"]:
+        pools = _pools(cidr, gateway, changes.get("allocation_pools", row["allocation_pools"]))
+        changes = {**changes, "allocation_pools": shown_pools(cidr, pools)}
+    if changes.get("enable_dhcp") and not row["enable_dhcp"]:
+        _check_dhcp(cidr)
+    if changes.get("enable_dhcp") is False and (row["ipv6_ra_mode"] or row["ipv6_address_mode"]):
+        raise InvalidInput(error_message="Cannot disable enable_dhcp with ipv6 attributes set")
+    _check_lists(call, row["id"], cidr.version, changes)
+    return rows.change(call, resource, row, changes)
+
+
+def is_auto_address(subnet: Mapping[str, Any]) -> bool:
+    """Whether hosts make their addresses of their MACs."""
+    return subnet["ipv6_address_mode"] in addresses.AUTO_ADDRESS_MODES
+
+
+def pool_ranges(subnet: Mapping[str, Any]) -> list[Range]:
+    """Return the pools of a subnet as ranges of numbers."""
+    return [
+        (int(parse_address(pool["start"])), int(parse_address(pool["end"])))
+        for pool in subnet["allocation_pools"]
+    ]
+
+
+def shown_pools(cidr: Network, pools: Sequence[Range]) -> list[dict[str, str]]:
+    """Return ranges as the API shows them."""
+    return [
+        {
+            "start": str(addresses.from_int(cidr, first)),
+            "end": str(addresses.from_int(cidr, last)),
+        }
+        for first, last in pools
+    ]
+
+
+def of_network(call: Call, network_id: str) -> list[Item]:
+    """Return the subnets of a network in the order of their creation."""
+    found = rows.where(call, resource, resource.table.c.network_id == network_id)
+    return sorted(found, key=lambda subnet: (subnet["created_at"], subnet["id"]))
+
+
+def _check_family(version: int, given: int, value: str, name: str) -> None:
+    if given != version:
+        raise InvalidInput(error_message=f"{name} '{value}' does not match the ip_version '{version}'")
+
+
+def _check_cidr(cidr: Network, values: Item) -> None:
+    if cidr.prefixlen == 0:
+        raise InvalidInput(error_message="0 is not allowed as CIDR prefix length")
+    if cidr.version == 6 and int(cidr.network_address) == 0:
+        raise InvalidInput(error_message="IPv6 subnet '::' is not supported")
+    if values["enable_dhcp"]:
+        _check_dhcp(cidr)
+
+
+def _check_dhcp(cidr: Network) -> None:
+    if cidr.prefixlen > (30 if cidr.version == 4 else 126):
+        raise InvalidInput(
+            error_message="Subnet has a prefix length that is incompatible with DHCP service enabled"
+        )
+    if cidr.is_multicast:
+        raise InvalidInput(error_message="Multicast IP subnet is not supported if enable_dhcp is True")
+    if cidr.is_loopback:
+        raise InvalidInput(error_message="Loopback IP subnet is not supported if enable_dhcp is True")
+    if cidr.version == 4 and int(cidr.network_address) == 0:
+        raise InvalidInput(
+            error_message="First IP '0.0.0.0' of network is not supported if enable_dhcp is True."
+        )
+
+
+def _check_mtu(owner: Item, version: int) -> None:
+    least = network.IPV4_MIN_MTU if version == 4 else network.IPV6_MIN_MTU
+    if owner["mtu"] < least:
+        raise NetworkMTUSubnetConflict(net_id=owner["id"], mtu=least)
+
+
+def _check_ipv6_modes(cidr: Network, values: Item) -> None:
+    ra, address = values["ipv6_ra_mode"], values["ipv6_address_mode"]
+    for name in ("ipv6_ra_mode", "ipv6_address_mode"):
+        if cidr.version == 4 and values[name]:
+            raise InvalidInput(error_message=f"{name} is not valid when ip_version is 4")
+    if (ra or address) and not values["enable_dhcp"]:
+        raise InvalidInput(
+            error_message="ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False"
+        )
+    if ra and address and ra != address:
+        raise InvalidInput(
+            error_message=f"ipv6_ra_mode set to '{ra}' with ipv6_address_mode set to '{address}' "
+            "is not valid. If both attributes are set, they must be the same value"
+        )
+    if address in addresses.AUTO_ADDRESS_MODES and cidr.prefixlen != 64:
+        raise InvalidInput(
+            error_message=f"Invalid CIDR {cidr} for IPv6 address mode. OpenStack uses the EUI-64 address "
+            "format, which requires the prefix to be /64"
+        )
+
+
+def _refuse_overlap(call: Call, cidr: Network, network_id: str) -> None:
+    table = resource.table
+    for (other,) in call.tx.execute(select(table.c.cidr).where(table.c.network_id == network_id)):
+        if cidr.overlaps(parse_network(other)):
+            raise InvalidInput(
+                error_message=f"Requested subnet with cidr: {cidr} for network: {network_id} "
+                "overlaps with another subnet"
+            )
+
+
+def _check_gateway(cidr: Network, gateway: str | None) -> None:
+    if gateway is None:
+        return
+    address = parse_address(gateway)
+    _check_family(cidr.version, address.version, gateway, "gateway_ip")
+    if addresses.gateway_is_impossible(cidr, address):
+        raise InvalidInput(error_message="Gateway is not valid on subnet")
+    if address.is_unspecified or address.is_multicast or address.is_loopback:
+        raise InvalidInput(error_message="Gateway is not valid on subnet")
+
+
+def _pools(cidr: Network, gateway: str | None, wanted: Any) -> list[Range]:
+    address = None if gateway is None else parse_address(gateway)
+    if wanted is UNSET:
+        return addresses.default_pools(cidr, address)
+    first_usable, last_usable = addresses.usable(cidr)
+    pools = []
+    for pool in wanted:
+        shown = f"{pool['start']}-{pool['end']}"
+        start, end = parse_address(pool["start"]), parse_address(pool["end"])
+        if start.version != cidr.version or end.version != cidr.version or int(start) > int(end):
+            raise InvalidAllocationPool(pool=shown)
+        if int(start) < first_usable or int(end) > last_usable:
+            raise OutOfBoundsAllocationPool(pool=shown, subnet_cidr=cidr)
+        pools.append((int(start), int(end)))
+    if clash := addresses.overlapping(pools):
+        one, other = (f"{p['start']}-{p['end']}" for p in shown_pools(cidr, clash))
+        raise OverlappingAllocationPools(pool_1=one, pool_2=other, subnet_cidr=cidr)
+    if address is not None and address.version == cidr.version:
+        holder = addresses.contains(pools, address)
+        if holder is not None:
+            pool = shown_pools(cidr, [holder])[0]
+            raise GatewayConflictWithAllocationPools(
+                ip_address=gateway, pool=f"{pool['start']}-{pool['end']}"
+            )
+    return pools
+
+
+def _check_lists(call: Call, id_: str, version: int, values: Mapping[str, Any]) -> None:
+    nameservers, routes = values.get("dns_nameservers") or [], values.get("host_routes") or []
+    if len(nameservers) > call.settings.max_dns_nameservers:
+        raise DNSNameServersExhausted(subnet_id=id_, quota=call.settings.max_dns_nameservers)
+    if len(routes) > call.settings.max_subnet_host_routes:
+        raise HostRoutesExhausted(subnet_id=id_, quota=call.settings.max_subnet_host_routes)
+    for server in nameservers:
+        _check_family(version, parse_address(server).version, server, "dns_nameserver")
+    for route in routes:
+        _check_family(version, parse_address(route["nexthop"]).version, route["nexthop"], "nexthop")
+        destination = parse_network(route["destination"])
+        _check_family(version, destination.version, route["destination"], "destination")
+
+
+def _present_in_networks(call: Call, items: list[Item]) -> None:
+    found: dict[str, list[str]] = {item["id"]: [] for item in items}
+    table = resource.table
+    for part in rows.chunks(found):
+        statement = select(table.c.network_id, table.c.id).where(table.c.network_id.in_(part))
+        for row in call.tx.execute(statement.order_by(table.c.created_at, table.c.id)):
+            found[row.network_id].append(row.id)
+    for item in items:
+        item["subnets"] = found[item["id"]]
+
+
+resource = Resource(
+    name="subnet",
+    collection="subnets",
+    not_found=SubnetNotFound,
+    attributes={
+        "network_id": Attr(type=UUID, post=True, references="network.id", index=True),
+        "ip_version": Attr(type=IP_VERSION, post=True),
+        "cidr": Attr(type=CIDR, default=UNSET, post=True),
+        "gateway_ip": Attr(type=IP, default=UNSET, post=True, put=True, nullable=True),
+        "allocation_pools": Attr(type=POOLS, default=UNSET, post=True, put=True, filter=False, sort=False),
+        "dns_nameservers": Attr(type=NAMESERVERS, default=[], post=True, put=True, filter=False, sort=False),
+        "host_routes": Attr(type=ROUTES, default=[], post=True, put=True, filter=False, sort=False),
+        "enable_dhcp": Attr(type=BOOLEAN, default=True, post=True, put=True),
+        "ipv6_ra_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
+        "ipv6_address_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
+        "subnetpool_id": Attr(type=UUID, default=None, post=True, nullable=True),
+        "use_default_subnetpool": Attr(type=BOOLEAN, default=False, post=True, stored=False, visible=False),
+        "prefixlen": Attr(
+            type=integer(0, 128), default=None, post=True, nullable=True, stored=False, visible=False
+        ),
+    },
+    create=create,
+    update=update,
+)
+
+DECLARES = (
+    resource,
+    Extension(
+        resource="network",
+        name="subnets",
+        attributes={"subnets": Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False)},
+        present=_present_in_networks,
+    ),
+    Alias(alias="subnet", name="Neutron L3 Subnet", description="Layer 3 subnet abstraction"),
+)
