@@ -215,6 +215,7 @@ resource = Resource(
     collection="floatingips",
     not_found=FloatingIPNotFound,
     attributes={
+        "name": Attr(type=line(), default="", stored=False, visible=False),
         "floating_network_id": Attr(type=UUID, post=True, references="network.id", index=True),
         "floating_ip_address": Attr(type=IP, default=None, post=True, nullable=True),
         "floating_port_id": Attr(type=UUID, default=UNSET, visible=False, references="port.id", unique=True),

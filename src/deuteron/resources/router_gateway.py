@@ -43,7 +43,7 @@ def change(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
     if info is None:
         default = call.settings.enable_snat_by_default
         return _clear(call, router, row, present_port, default) if present_port else row
-    snat: bool = info.get("enable_snat", row["enable_snat"])
+    snat = bool(info["enable_snat"] if "enable_snat" in info else row["enable_snat"])
     wanted = info.get("external_fixed_ips") or []
     subnets = _external_subnets(call, info["network_id"], wanted)
     if present_port and present_port["network_id"] == info["network_id"]:

@@ -1,0 +1,223 @@
+"""Neutron's API v2.0, made of what the registry says: it knows no resource by name."""
+
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from deuteron.api import codec, listquery
+from deuteron.api.auth import identify
+from deuteron.api.codec import JSON, encode
+from deuteron.api.services import Services
+from deuteron.resources import operations
+from deuteron.resources.call import Call
+from deuteron.resources.errors import BadRequest, HTTPBadRequest, NotFound
+from deuteron.resources.resource import Action, Child, Item, Resource
+from deuteron.resources.types import shown
+from deuteron.store import Tx
+
+T = TypeVar("T")
+Handler = Callable[[Request], Awaitable[Response]]
+_REVISION = re.compile(r'"?revision_number=([^",]*)"?')
+
+
+def routes(services: Services) -> list[Route]:
+    """Return the routes of all resources."""
+    found = []
+    for resource in services.registry.resources.values():
+        found += _Endpoint(services, resource).routes()
+    return found
+
+
+class _Endpoint:
+    """A resource's handlers."""
+
+    def __init__(self, services: Services, resource: Resource) -> None:
+        self.services = services
+        self.resource = resource
+        self.identify = identify(services.settings)
+
+    def routes(self) -> list[Route]:
+        resource, path = self.resource, f"/v2.0/{self.resource.collection}"
+        found = [
+            Route(path, self.listing, methods=["GET"]),
+            Route(path + "/{id}", self.show, methods=["GET"]),
+        ]
+        if resource.creatable:
+            found.append(Route(path, self.create, methods=["POST"]))
+        if resource.updatable:
+            found.append(Route(path + "/{id}", self.update, methods=["PUT"]))
+        if resource.deletable:
+            found.append(Route(path + "/{id}", self.delete, methods=["DELETE"]))
+        for name, action in resource.actions.items():
+            found.append(Route(f"{path}/{{id}}/{name}", partial(self.act, action), methods=["PUT"]))
+        for name, child in resource.children.items():
+            found += self._child_routes(f"{path}/{{id}}/{name}", child)
+        return merged(found)
+
+    def _child_routes(self, path: str, child: Child) -> list[Route]:
+        found = [Route(path, partial(self.list_children, child), methods=["GET"])]
+        if child.add:
+            found.append(Route(path, partial(self.add_child, child.add), methods=["POST"]))
+        if child.remove:
+            found.append(
+                Route(path + "/{child}", partial(self.remove_child, child.remove), methods=["DELETE"])
+            )
+        return found
+
+    async def _run(self, request: Request, write: bool, work: Callable[[Call], T]) -> T:
+        who = self.identify(request)
+        settings = self.services.settings
+
+        def in_transaction(tx: Tx) -> T:
+            return work(Call(tx=tx, settings=settings, project_id=who.project_id, admin=who.admin))
+
+        db = self.services.db
+        return await (db.write(in_transaction) if write else db.read(in_transaction))
+
+    async def _body(self, request: Request) -> Any:
+        return await codec.body(request, self.services.settings.max_request_body_size)
+
+    async def listing(self, request: Request) -> Response:
+        query = listquery.parse(request, self.services.settings.pagination_max_limit)
+
+        def work(call: Call) -> list[Item]:
+            return operations.listing(call, self.resource, query)
+
+        items = await self._run(request, False, work)
+        answer: dict[str, Any] = {self.resource.collection: items}
+        if links := listquery.links(request, query, items):
+            answer[f"{self.resource.collection}_links"] = links
+        return _answer(answer)
+
+    async def show(self, request: Request) -> Response:
+        fields = listquery.parse_fields(request)
+
+        def work(call: Call) -> Item:
+            return operations.show(call, self.resource, request.path_params["id"], fields)
+
+        return _answer({self.resource.name: await self._run(request, False, work)})
+
+    async def create(self, request: Request) -> Response:
+        resource, body = self.resource, await self._body(request)
+        if isinstance(body, dict) and resource.collection in body and resource.name not in body:
+            return await self._create_many(request, body[resource.collection])
+        attributes = _unwrapped(resource, body)
+
+        def work(call: Call) -> Item:
+            return operations.create(call, resource, attributes)
+
+        return _answer({resource.name: await self._run(request, True, work)}, 201)
+
+    async def _create_many(self, request: Request, bodies: Any) -> Response:
+        resource = self.resource
+        if not isinstance(bodies, list) or not bodies:
+            raise HTTPBadRequest(msg="Resources required")
+
+        def work(call: Call) -> list[Item]:
+            return [operations.create(call, resource, _bulk_item(resource, one)) for one in bodies]
+
+        return _answer({resource.collection: await self._run(request, True, work)}, 201)
+
+    async def update(self, request: Request) -> Response:
+        resource, revision = self.resource, _if_match(request)
+        attributes = _unwrapped(resource, await self._body(request))
+
+        def work(call: Call) -> Item:
+            return operations.update(call, resource, request.path_params["id"], attributes, revision)
+
+        return _answer({resource.name: await self._run(request, True, work)})
+
+    async def delete(self, request: Request) -> Response:
+        revision = _if_match(request)
+
+        def work(call: Call) -> None:
+            operations.delete(call, self.resource, request.path_params["id"], revision)
+
+        await self._run(request, True, work)
+        return Response(status_code=204)
+
+    async def act(self, action: Action, request: Request) -> Response:
+        body = await self._body(request)
+        id_ = _clean(self.resource, request)
+        return _answer(await self._run(request, True, lambda call: action(call, id_, body)))
+
+    async def list_children(self, child: Child, request: Request) -> Response:
+        id_ = _clean(self.resource, request)
+        items = await self._run(request, False, lambda call: child.listing(call, id_))
+        return _answer({child.collection: items})
+
+    async def add_child(self, add: Action, request: Request) -> Response:
+        body = await self._body(request)
+        id_ = _clean(self.resource, request)
+        return _answer(await self._run(request, True, lambda call: add(call, id_, body)), 201)
+
+    async def remove_child(self, remove: Callable[[Call, str, str], None], request: Request) -> Response:
+        id_, child = _clean(self.resource, request), request.path_params["child"]
+        if "\0" in child:
+            raise NotFound
+        await self._run(request, True, lambda call: remove(call, id_, child))
+        return Response(status_code=204)
+
+
+def merged(found: list[Route]) -> list[Route]:
+    """Return one route for each path: a method that none of them has is then answered with 405."""
+    by_path: dict[str, dict[str, Handler]] = {}
+    for route in found:
+        for method in route.methods or ():
+            by_path.setdefault(route.path, {})[method] = route.endpoint
+
+    def dispatching(handlers: dict[str, Handler]) -> Handler:
+        async def dispatch(request: Request) -> Response:
+            return await handlers[request.method](request)
+
+        return dispatch
+
+    return [Route(path, dispatching(handlers), methods=list(handlers)) for path, handlers in by_path.items()]
+
+
+def _answer(body: Any, status: int = 200) -> Response:
+    return Response(encode(body), status, media_type=JSON)
+
+
+def _unwrapped(resource: Resource, body: Any) -> Any:
+    if body is None:
+        raise HTTPBadRequest(msg="Resource body required")
+    if not isinstance(body, dict) or resource.name not in body:
+        raise HTTPBadRequest(msg=f"Unable to find '{resource.name}' in request body")
+    return body[resource.name]
+
+
+def _bulk_item(resource: Resource, one: Any) -> Any:
+    """In a bulk request each item may stand for itself or be wrapped in the resource's name."""
+    if isinstance(one, dict) and isinstance(one.get(resource.name), dict) and len(one) == 1:
+        return one[resource.name]
+    return one
+
+
+def _clean(resource: Resource, request: Request) -> str:
+    id_: str = request.path_params["id"]
+    if "\0" in id_:
+        raise resource.not_found(id=shown(id_))
+    return id_
+
+
+def _if_match(request: Request) -> int | None:
+    """Return the revision that If-Match asks for. Raises BadRequest."""
+    header = request.headers.get("if-match")
+    if header is None:
+        return None
+    tags = _REVISION.findall(header)
+    if not tags:
+        return None
+    if len(tags) > 1:
+        raise BadRequest(resource="if-match", msg="Multiple revision_number etags are not supported.")
+    if not (tags[0].isascii() and tags[0].isdigit() and len(tags[0]) < 19):
+        raise BadRequest(
+            resource="if-match", msg="Revision number etag must be in the format of revision_number=<int>"
+        )
+    return int(tags[0])

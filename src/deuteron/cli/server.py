@@ -1,0 +1,202 @@
+"""Serve the API and lead the agents.
+
+Refuses `noauth`, the only authentication there is so far, on any address that other machines reach,
+unless it is told to.
+"""
+
+import argparse
+import asyncio
+import importlib
+import importlib.util
+import ipaddress
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import uvicorn
+
+from deuteron import config
+from deuteron.api.app import app
+from deuteron.api.auth import UnknownAuth
+from deuteron.resources import registry
+from deuteron.settings import ServerSettings
+from deuteron.store import Database, DatabaseError
+from deuteron.store.migrate import prepare
+
+BACKLOG = 2048
+log = logging.getLogger("deuteron.server")
+
+
+class _Stoppable(Protocol):
+    def stop(self) -> None: ...
+
+
+class _Refused(Exception):
+    """The server cannot or must not start; the text says why and what to do."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with a section [server]")
+    parser.add_argument(
+        "--listen", action="append", metavar="ADDRESS:PORT", help="serve here (default 127.0.0.1:9696)"
+    )
+    parser.add_argument(
+        "--listen-fd",
+        action="append",
+        type=int,
+        metavar="N",
+        default=[],
+        help="serve on this inherited listening socket",
+    )
+    parser.add_argument("--database", metavar="URL", help="sqlite:////FILE or postgresql://...")
+    parser.add_argument(
+        "--allow-remote-noauth",
+        action="store_true",
+        default=None,
+        help="let everybody who reaches another address than loopback do everything",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    try:
+        settings = _settings(arguments)
+        sockets = _sockets(settings, arguments.listen_fd, explicit=bool(arguments.listen))
+        db = Database(settings.database)
+    except (config.ConfigError, DatabaseError, _Refused) as error:
+        print(f"deuteron server: {error}", file=sys.stderr)
+        return 2
+    try:
+        return _serve(settings, db, sockets)
+    except (DatabaseError, UnknownAuth) as error:
+        print(f"deuteron server: {error}", file=sys.stderr)
+        return 2
+    finally:
+        db.close()
+
+
+def _settings(arguments: argparse.Namespace) -> ServerSettings:
+    return config.load(
+        ServerSettings,
+        "server",
+        arguments.config,
+        {
+            "listen": arguments.listen,
+            "database": arguments.database,
+            "allow_remote_noauth": arguments.allow_remote_noauth,
+        },
+    )
+
+
+def _serve(settings: ServerSettings, db: Database, sockets: Sequence[socket.socket]) -> int:
+    registry.load()
+    prepare(db)
+    application = app(settings, db)
+    server = _Server(
+        uvicorn.Config(
+            application,
+            loop="uvloop",
+            http="httptools",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=75,
+            backlog=BACKLOG,
+        )
+    )
+    server.stopping = application.state.services.stopping
+    placement = _start_placement(db, settings)
+    try:
+        places = ", ".join(_shown(one) for one in sockets)
+        print(f"deuteron server: serving on {places}, database {_safe(db)}", file=sys.stderr, flush=True)
+        server.run(sockets=list(sockets))
+    finally:
+        if placement:
+            placement.stop()
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Tells streams to end before it waits for them."""
+
+    stopping: Any
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.stopping.set()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
+
+def _start_placement(db: Database, settings: ServerSettings) -> _Stoppable | None:
+    if importlib.util.find_spec("deuteron.placement.service") is None:
+        return None
+    started: _Stoppable = importlib.import_module("deuteron.placement.service").start(db, settings)
+    return started
+
+
+def _sockets(settings: ServerSettings, fds: Sequence[int], explicit: bool) -> list[socket.socket]:
+    sockets = [_inherited(fd) for fd in fds]
+    if explicit or not fds:
+        sockets += [_listening(place) for place in settings.listen]
+    for one in sockets:
+        if settings.auth == "noauth" and not settings.allow_remote_noauth and not _is_local(one):
+            raise _Refused(
+                f"{_shown(one)}: with noauth whoever reaches this address may do everything; "
+                "listen on a loopback address, or say --allow-remote-noauth"
+            )
+    return sockets
+
+
+def _inherited(fd: int) -> socket.socket:
+    try:
+        one = socket.socket(fileno=fd)
+        one.getsockname()
+    except OSError as error:
+        raise _Refused(f"--listen-fd {fd}: {error.strerror}") from None
+    return one
+
+
+def _listening(place: str) -> socket.socket:
+    host, _, port = place.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        address = ipaddress.ip_address(host)
+        number = int(port)
+        if not 0 <= number <= 65535:
+            raise ValueError
+    except ValueError:
+        raise _Refused(f"listen {place!r}: not ADDRESS:PORT") from None
+    one = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        one.bind((str(address), number))
+    except OSError as error:
+        raise _Refused(f"listen {place}: {error.strerror}") from None
+    return one
+
+
+def _is_local(one: socket.socket) -> bool:
+    if one.family == socket.AF_UNIX:
+        return True
+    return ipaddress.ip_address(one.getsockname()[0]).is_loopback
+
+
+def _shown(one: socket.socket) -> str:
+    name = one.getsockname()
+    if one.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if one.family == socket.AF_INET6 else name[0]
+    return f"http://{host}:{name[1]}"
+
+
+def _safe(db: Database) -> str:
+    return db.url.render_as_string(hide_password=True)
