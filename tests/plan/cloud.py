@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
+from deuteron.resources import owners
 
 HOSTS = ["h1", "h2", "h3"]
 NETWORKS = ["n1", "n2"]
@@ -15,11 +16,11 @@ DEVICES = ["i1", "i2"]
 OWNERS = [
     "",
     "compute:nova",
-    s.DHCP,
+    owners.DHCP,
     "network:router_interface",
     "network:ha_router_replicated_interface",
-    s.ROUTER_GATEWAY,
-    s.HA_INTERFACE,
+    owners.ROUTER_GATEWAY,
+    owners.HA_PORT,
     "network:floatingip",
 ]
 

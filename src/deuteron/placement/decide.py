@@ -61,7 +61,7 @@ def choose(
 def _pick(count: int, stay: Sequence[str], fit: Mapping[str, Candidate], zones: Sequence[str]) -> list[str]:
     used = [fit[host].zone for host in stay]
     left = [candidate for name, candidate in sorted(fit.items()) if name not in stay]
-    picked = []
+    picked: list[str] = []
     while left and len(picked) < count:
         best = min(
             left, key=lambda c: (bool(zones) and c.zone not in zones, used.count(c.zone), c.load, c.leads)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from deuteron.plan import units as u
 from deuteron.plan.state import Candidate, Port, State
+from deuteron.resources.owners import DHCP
 
 SLAAC_MODES = ("slaac", "dhcpv6-stateless")
 
@@ -131,7 +132,7 @@ def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
     """Return the DHCP server of a network on this host."""
     here = [server for server in state.dhcp_servers.by("network", id_) if server.host == host]
     row = state.ports.get(here[0].port) if here else None
-    if row is None:
+    if row is None or row.device_owner != DHCP or row.network != id_:
         return None
     served = sorted((s for s in state.subnets.by("network", id_) if s.enable_dhcp), key=lambda s: s.id)
     return u.Dhcp(

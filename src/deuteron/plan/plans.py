@@ -60,6 +60,19 @@ class Plans:
                 plan[key] = new
         return deltas
 
+    def reset(self, state: State) -> dict[str, Delta]:
+        """Take another state in place of this one; return what that does to the plans of followed hosts."""
+        self.state = state
+        deltas: dict[str, Delta] = {}
+        for host, old in self._plans.items():
+            new = units(state, host, self._dns_domain)
+            delta: Delta = {key: value for key, value in new.items() if value != old.get(key)}
+            delta.update(dict.fromkeys(old.keys() - new.keys()))
+            if delta:
+                deltas[host] = delta
+            self._plans[host] = new
+        return deltas
+
     def _replace(self, change: Change) -> set[touched.Place]:
         state = self.state
         old = state.table(change.kind).get(change.id)

@@ -9,10 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-ROUTER_INTERFACES = frozenset({"network:router_interface", "network:ha_router_replicated_interface"})
-ROUTER_GATEWAY = "network:router_gateway"
-HA_INTERFACE = "network:router_ha_interface"
-DHCP = "network:dhcp"
+from deuteron.resources.owners import DHCP, HA_PORT, ROUTER_GATEWAY, ROUTER_INTERFACES
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +111,9 @@ class Candidate(Row, frozen=True, kw_only=True):
     election: str | None = None
     draining: bool = False
     version: int = 0
-    """Goes up whenever placement changes what this host must do; agents acknowledge it."""
+    """Goes up whenever placement changes what this host must do."""
+    applied: int = 0
+    """The version that the host's agent has acknowledged."""
 
 
 class Election(Row, frozen=True, kw_only=True):
@@ -195,7 +194,7 @@ class State:
             device=lambda p: [p.device_id] if p.is_instance and p.device_id else [],
             router=lambda p: [p.device_id] if p.is_interface or p.is_gateway else [],
             interface=lambda p: [p.network] if p.is_interface else [],
-            ha=lambda p: [(p.network, p.host)] if p.device_owner == HA_INTERFACE else [],
+            ha=lambda p: [(p.network, p.host)] if p.device_owner == HA_PORT else [],
         )
         self.routers: Table[Router] = Table()
         self.floating_ips: Table[FloatingIP] = Table(router=lambda f: [f.router] if f.router else [])

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator
 
 from deuteron.plan.compute import metadata_hosts
 from deuteron.plan.state import (
-    DHCP,
-    HA_INTERFACE,
     Candidate,
     DhcpServer,
     Election,
@@ -25,6 +23,7 @@ from deuteron.plan.state import (
     State,
     Subnet,
 )
+from deuteron.resources.owners import DHCP, HA_PORT
 
 Place = tuple[str, str]
 """(host, key of a unit)"""
@@ -80,7 +79,7 @@ def _subnet(state: State, row: Subnet) -> Iterator[Place]:
     yield from _dhcp_of(state, row.network)
     for port in state.ports.by("subnet", row.id):
         yield from _own(state, port)
-    if any(port.device_owner == HA_INTERFACE for port in state.ports.by("subnet", row.id)):
+    if any(port.device_owner == HA_PORT for port in state.ports.by("subnet", row.id)):
         for election in state.elections.by("network", row.network):
             yield from _at(election.candidates, f"election/{election.id}")
 
@@ -90,7 +89,7 @@ def _port(state: State, row: Port) -> Iterator[Place]:
     if row.is_interface:
         yield from _dhcp_of(state, row.network)
         yield from _instances(state, state.ports.by("network", row.network))
-    if row.device_owner == HA_INTERFACE:
+    if row.device_owner == HA_PORT:
         for election in state.elections.by("host", row.host):
             yield from _at(election.candidates, f"election/{election.id}")
 

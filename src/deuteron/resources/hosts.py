@@ -73,9 +73,11 @@ election = Table(
     Column("active", String(NAME_LENGTH)),
     Column("epoch", Integer, nullable=False),
     Column("since", Float(53)),
+    Column("retired", Float(53)),
     UniqueConstraint("ha_network_id", "vrid"),
 )
-"""`active` is the host promoted last, `epoch` counts the promotions."""
+"""`active` is the host promoted last, `epoch` counts the promotions. One that no router needs is `retired` a
+while before its VRID is free again, so that no host holds two elections with one VRID."""
 
 election_member = Table(
     "election_member",
@@ -85,8 +87,9 @@ election_member = Table(
     Column("state", String(16), nullable=False),
     Column("since", Float(53), nullable=False),
     Column("cause", Text, nullable=False),
+    Column("heard", Float(53), nullable=False),
 )
-"""What each candidate said of itself last."""
+"""What each candidate said of itself last; `since` is by its own clock, `heard` by the server's."""
 
 router_candidate = Table(
     "router_candidate",
@@ -110,6 +113,7 @@ router_move = Table(
     Column("running", String(ID_LENGTH), unique=True),
     Column("source", String(NAME_LENGTH)),
     Column("candidates", Json, nullable=False),
+    Column("previous", Json, nullable=False),
     Column("election_id", String(ID_LENGTH)),
     Column("phase", String(16), nullable=False),
     Column("phase_since", Float(53), nullable=False),
@@ -117,7 +121,11 @@ router_move = Table(
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
 )
-"""A router on its way to other candidates; `running` is its id until it has ended: one at a time."""
+"""A router on its way to other candidates; `running` is its id until it has ended: one at a time.
+
+`candidates` are the hosts that it goes to, the first one to be active; `previous` is what to go back to, host
+-> [position, gate, election]. Phases: see deuteron.placement.moves.
+"""
 
 router_history = Table(
     "router_history",

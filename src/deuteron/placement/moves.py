@@ -1,0 +1,269 @@
+"""A router's way to other candidates without a lost packet: a small machine that lives in the database.
+
+No election is ever asked to change: the router goes over to another one, which has the wanted host active.
+
+    requested -> build     twins on the new candidates, closed; the election that has the target active
+    build     -> drain     the host that is left goes on forwarding with another source address
+    drain     -> switch    all others follow the new election: the target opens and announces itself
+    switch    -> overlap   both forward, until all that was on its way has arrived
+    overlap   -> close     the host that was left closes, or goes
+    close     -> done
+
+Each step waits until the agents concerned have acknowledged the one before. One that is not acknowledged in
+time leads back to what was before (`failed`), as long as the source is still open; from then on only forward.
+Steps that have no meaning (nobody to drain, target and source the same) are left out. A controller that dies
+in between is followed by another one, which finds the phase and goes on.
+"""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, insert, select, update
+
+from deuteron.placement import elections, ha
+from deuteron.placement.cloud import Cloud
+from deuteron.resources import router, rows
+from deuteron.resources.call import Call
+from deuteron.resources.hosts import candidate_changed, election, router_candidate, router_move
+from deuteron.store import Tx
+
+OVERLAP_SECONDS = 0.1
+PATIENCE: Mapping[str, float] = {"requested": 5, "build": 20, "drain": 5, "switch": 20, "close": 10}
+"""Seconds that a phase may wait for agents."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next step of a move depends on."""
+
+    phase: str
+    age: float
+    """Seconds in this phase."""
+    source: str | None
+    target: str
+    acknowledged: frozenset[str]
+    """Candidates that have applied what was asked of them last."""
+    silent: frozenset[str]
+    ready: bool
+    """Whether the target is active in the election that the router goes to, or none is needed."""
+    source_there: bool = True
+    """Whether the source is a candidate still."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A phase to enter, and why."""
+
+    phase: str
+    reason: str
+
+
+def next_step(facts: Facts) -> Step | None:
+    """Return the step to take now; None to wait."""
+    over = facts.age > PATIENCE.get(facts.phase, 0)
+    leaving = facts.source is not None and facts.source != facts.target and facts.source_there
+    built = facts.target in facts.acknowledged
+    match facts.phase:
+        case "requested":
+            return Step("build", f"{facts.target} is to take over")
+        case "build" if built and facts.ready:
+            if leaving and facts.source not in facts.silent:
+                return Step("drain", f"{facts.target} is ready")
+            return Step("switch", f"{facts.target} is ready, and there is nobody to drain")
+        case "build" if over:
+            return Step("failed", f"{facts.target} was not {'active' if built else 'built'} in time")
+        case "drain" if facts.source in facts.acknowledged or facts.source in facts.silent:
+            return Step("switch", f"{facts.source} is draining")
+        case "drain" if over:
+            return Step("failed", f"{facts.source} did not begin to drain in time")
+        case "switch" if built:
+            return Step("overlap" if leaving else "done", f"{facts.target} is open")
+        case "switch" if over:
+            return Step("failed", f"{facts.target} did not open in time")
+        case "overlap" if facts.age >= OVERLAP_SECONDS:
+            return Step("close", f"both were open for {facts.age * 1000:.0f} ms")
+        case "close" if not facts.source_there or facts.source in facts.acknowledged:
+            return Step("done", f"{facts.source} is closed")
+        case "close" if over:
+            return Step("done", f"{facts.source} did not say in time that it is closed")
+    return None
+
+
+def running(tx: Tx, router_id: str) -> Any:
+    """Return the move of a router that is under way, or None."""
+    return tx.execute(select(router_move).where(router_move.c.running == router_id)).first()
+
+
+def all_running(tx: Tx) -> list[Any]:
+    """Return all moves under way."""
+    return list(tx.execute(select(router_move).where(router_move.c.running.is_not(None))))
+
+
+def request(tx: Tx, router_id: str, candidates: Sequence[str], reason: str, now: float) -> str:
+    """Ask that a router goes to other candidates, the first one to be active; return the move's id."""
+    id_ = str(uuid.uuid4())
+    values: dict[str, Any] = {
+        "id": id_,
+        "router_id": router_id,
+        "running": router_id,
+        "source": active_host(tx, router_id),
+        "candidates": list(candidates),
+        "previous": {},
+        "phase": "requested",
+        "phase_since": now,
+        "steps": [["requested", now, reason]],
+        "reason": reason,
+        "detail": "",
+    }
+    tx.execute(insert(router_move).values(values))
+    tx.changed("router_move", id_, "create")
+    return id_
+
+
+def active_host(tx: Tx, router_id: str) -> str | None:
+    """Return the host on which a router is active; None if nobody said so yet."""
+    joined = (
+        select(router_candidate.c.host, router_candidate.c.gate, election.c.active)
+        .outerjoin(election, election.c.id == router_candidate.c.election_id)
+        .where(router_candidate.c.router_id == router_id)
+        .order_by(router_candidate.c.draining, router_candidate.c.position)
+    )
+    for row in tx.execute(joined):
+        if row.gate == "open" or (row.gate == "election" and row.active == row.host):
+            return str(row.host)
+    return None
+
+
+def facts_of(tx: Tx, move: Any, cloud: Cloud, now: float) -> Facts:
+    """Return what the next step of a move depends on."""
+    candidates = _candidates(tx, move.router_id)
+    target = move.candidates[0]
+    active = tx.execute(select(election.c.active).where(election.c.id == move.election_id)).scalar()
+    return Facts(
+        phase=move.phase,
+        age=now - move.phase_since,
+        source=move.source,
+        target=target,
+        acknowledged=frozenset(host for host, row in candidates.items() if row.applied >= row.version),
+        silent=cloud.silent,
+        ready=move.election_id is None or active == target,
+        source_there=move.source in candidates,
+    )
+
+
+def advance(call: Call, cloud: Cloud, move_id: str) -> Step | None:
+    """Take the next step of a move, if it is time for it; return the step taken."""
+    tx, now = call.tx, time.time()
+    move = tx.execute(select(router_move).where(router_move.c.id == move_id)).first()
+    if move is None or move.running is None:
+        return None
+    step = next_step(facts_of(tx, move, cloud, now))
+    if step is None:
+        return None
+    values: dict[str, Any] = {
+        "phase": step.phase,
+        "phase_since": now,
+        "steps": [*move.steps, [step.phase, now, step.reason]],
+    }
+    values.update(_enter(call, move, step, now))
+    tx.execute(update(router_move).where(router_move.c.id == move.id).values(values))
+    tx.changed("router_move", move.id, "update")
+    return step
+
+
+def _enter(call: Call, move: Any, step: Step, now: float) -> dict[str, Any]:
+    """Do what a phase begins with; return what it changes in the move's row."""
+    tx = call.tx
+    match step.phase:
+        case "build":
+            return _build(call, move)
+        case "drain":
+            _change(tx, move.router_id, move.source, draining=True)
+        case "switch":
+            drained = _candidates(tx, move.router_id).get(move.source)
+            staying = move.source if drained is not None and drained.draining else None
+            _follow(tx, move, [h for h in _candidates(tx, move.router_id) if h != staying])
+        case "overlap":
+            _remember(tx, move, now)
+        case "close":
+            _follow(tx, move, [move.source])
+        case "done":
+            if move.phase == "switch":
+                _remember(tx, move, now)
+            return {"running": None, "detail": step.reason}
+        case "failed":
+            _restore(tx, move)
+            return {"running": None, "detail": step.reason}
+    return {}
+
+
+def _build(call: Call, move: Any) -> dict[str, Any]:
+    tx = call.tx
+    row = rows.get(call, router.resource, move.router_id)
+    present = _candidates(tx, move.router_id)
+    election_id = ha.election_for(call, move.candidates) if row["ha"] else None
+    for name in move.candidates:
+        if name not in present:
+            _insert(tx, move.router_id, name, position=len(present), gate="closed", election_id=None)
+    previous = {host: [row.position, row.gate, row.election_id] for host, row in present.items()}
+    source = active_host(tx, move.router_id)
+    return {"election_id": election_id, "previous": previous, "source": source}
+
+
+def _follow(tx: Tx, move: Any, hosts: Sequence[str]) -> None:
+    """Let candidates follow the new election (or the target be open alone); those not wanted any more go."""
+    gate = "election" if move.election_id else "open"
+    for host in hosts:
+        if host in move.candidates:
+            position = move.candidates.index(host)
+            new = {"position": position, "gate": gate, "election_id": move.election_id, "draining": False}
+            _change(tx, move.router_id, host, **new)
+        else:
+            _delete(tx, move.router_id, host)
+
+
+def _restore(tx: Tx, move: Any) -> None:
+    present = _candidates(tx, move.router_id)
+    for host in present:
+        if host not in move.previous:
+            _delete(tx, move.router_id, host)
+    for host, (position, gate, election_id) in move.previous.items():
+        old = {"position": position, "gate": gate, "election_id": election_id}
+        if host not in present:
+            _insert(tx, move.router_id, host, **old)
+        else:
+            row = present[host]
+            now = (row.position, row.gate, row.election_id, row.draining)
+            if now != (position, gate, election_id, False):
+                _change(tx, move.router_id, host, draining=False, **old)
+
+
+def _remember(tx: Tx, move: Any, now: float) -> None:
+    target = move.candidates[0]
+    if move.source != target:
+        elections.record(tx, [move.router_id], move.source, target, now, f"moved: {move.reason}")
+
+
+def _candidates(tx: Tx, router_id: str) -> dict[str, Any]:
+    mine = select(router_candidate).where(router_candidate.c.router_id == router_id)
+    return {row.host: row for row in tx.execute(mine)}
+
+
+def _change(tx: Tx, router_id: str, host: str, **values: Any) -> None:
+    mine = (router_candidate.c.router_id == router_id, router_candidate.c.host == host)
+    values["version"] = router_candidate.c.version + 1
+    tx.execute(update(router_candidate).where(*mine).values(values))
+    candidate_changed(tx, router_id, host)
+
+
+def _insert(tx: Tx, router_id: str, host: str, **values: Any) -> None:
+    fixed = {"router_id": router_id, "host": host, "draining": False, "version": 1, "applied": 0}
+    tx.execute(insert(router_candidate).values({**fixed, **values}))
+    candidate_changed(tx, router_id, host)
+
+
+def _delete(tx: Tx, router_id: str, host: str) -> None:
+    mine = (router_candidate.c.router_id == router_id, router_candidate.c.host == host)
+    tx.execute(delete(router_candidate).where(*mine))
+    candidate_changed(tx, router_id, host)

@@ -1,0 +1,200 @@
+"""What agents report: what it changes is written at once; that they are alive, now and then for all together.
+
+In memory, and only here, is which ports each agent says are up: whoever becomes active in an election has had
+its routers' ports up long before. After a restart of the server agents say all of it again (`Report.full`).
+"""
+
+import threading
+import time
+from collections.abc import Collection, Iterable
+
+import msgspec
+from sqlalchemy import insert, select, update
+
+from deuteron.placement import elections
+from deuteron.plan.compute import active_host
+from deuteron.plan.hub import Hub
+from deuteron.plan.state import Candidate, State
+from deuteron.plan.units import ElectionReport, Report
+from deuteron.resources import port as ports
+from deuteron.resources.hosts import candidate_changed, host, router_candidate
+from deuteron.resources.owners import DHCP
+from deuteron.store import Database, Tx
+
+MAX_SEEN_INTERVAL = 5.0
+_CHUNK = 1000
+
+
+class _Known(msgspec.Struct):
+    """What is remembered of an agent."""
+
+    row: dict[str, object]
+    up: set[str]
+    shown: dict[str, str]
+    """Port -> the status that was written for it."""
+
+
+class Reports:
+    """Takes reports, from any thread."""
+
+    def __init__(self, db: Database, hub: Hub, agent_down_time: float) -> None:
+        self._db = db
+        self._hub = hub
+        self._interval = min(MAX_SEEN_INTERVAL, agent_down_time / 4)
+        self._lock = threading.Lock()
+        self._hosts: dict[str, _Known] = {}
+        self._seen: dict[str, float] = {}
+        self._flushed = 0.0
+
+    def take(self, name: str, report: Report) -> None:
+        """Take a host's report; it is stored when this returns."""
+        now = time.time()
+        known = self._known(name)
+        row = _row(report)
+        with self._lock:
+            self._seen[name] = now
+            flush = self._due(now)
+            known.up = _up(known.up, report)
+            up = frozenset(known.up)
+        acknowledged = self._hub.acknowledged(name, report.revision, frozenset(report.problems))
+        statuses = self._statuses(name, known, report, up)
+        row_changed = row != known.row
+        if flush or row_changed or statuses or report.elections or acknowledged:
+            changes = _Changes(name, now, row, statuses, report.elections, acknowledged, flush)
+            self._db.write_now(changes.write)
+        known.row = row
+        known.shown.update(statuses)
+
+    def forget(self, name: str) -> None:
+        """Forget a host that was deleted; if it reports again, it is a new one."""
+        with self._lock:
+            self._hosts.pop(name, None)
+            self._seen.pop(name, None)
+
+    def _known(self, name: str) -> _Known:
+        with self._lock:
+            return self._hosts.setdefault(name, _Known({}, set(), {}))
+
+    def _due(self, now: float) -> dict[str, float]:
+        """Return the hosts to be written as seen, now and then."""
+        if now - self._flushed < self._interval:
+            return {}
+        self._flushed = now
+        seen, self._seen = self._seen, {}
+        return seen
+
+    def _statuses(self, name: str, known: _Known, report: Report, up: Collection[str]) -> dict[str, str]:
+        """Return the ports whose status this report makes another one than was written last."""
+        active = {item.id for item in report.elections if item.state == "active"}
+        named = {*report.ports_up, *report.ports_down}
+        found = self._hub.look(lambda state: _port_statuses(state, name, named, active, up, full=report.full))
+        if report.full:
+            return found
+        return {port: status for port, status in found.items() if known.shown.get(port) != status}
+
+
+class _Changes(msgspec.Struct, frozen=True):
+    """What a report changes in the database."""
+
+    host: str
+    now: float
+    row: dict[str, object]
+    statuses: dict[str, str]
+    elections: tuple[ElectionReport, ...]
+    acknowledged: list[Candidate]
+    seen: dict[str, float]
+
+    def write(self, tx: Tx) -> None:
+        """Write it."""
+        _store_host(tx, self.host, self.row, self.now)
+        for other, last in self.seen.items():
+            if other != self.host:
+                tx.execute(update(host).where(host.c.name == other).values(last_seen=last))
+        for status in ("ACTIVE", "DOWN"):
+            _store_status(tx, sorted(port for port, new in self.statuses.items() if new == status), status)
+        elections.take(tx, self.host, self.elections, self.now)
+        _acknowledge(tx, self.acknowledged)
+
+
+def _up(up: set[str], report: Report) -> set[str]:
+    before = set() if report.full else up
+    return (before | set(report.ports_up)) - set(report.ports_down)
+
+
+def _row(report: Report) -> dict[str, object]:
+    """Return what a report says of its host, as a row."""
+    return {
+        "roles": sorted(report.roles),
+        "vtep": report.vtep,
+        "physical_networks": sorted(report.physical_networks),
+        "zone": report.zone,
+        "version": report.version,
+        "started": report.started,
+        "problems": report.problems,
+    }
+
+
+def _store_host(tx: Tx, name: str, row: dict[str, object], now: float) -> None:
+    found = tx.execute(select(host).where(host.c.name == name)).first()
+    if found is None:
+        tx.execute(insert(host).values(name=name, created=now, last_seen=now, agents={}, **row))
+        tx.changed("host", name, "create")
+        return
+    tx.execute(update(host).where(host.c.name == name).values(last_seen=now, **row))
+    if any(found._mapping[key] != value for key, value in row.items() if key not in ("problems", "started")):
+        tx.changed("host", name, "update")
+
+
+def _port_statuses(
+    state: State, name: str, named: Iterable[str], active: Collection[str], up: Collection[str], *, full: bool
+) -> dict[str, str]:
+    """Return the status of those ports of which this host is the one to say it.
+
+    Those are the instances' and DHCP servers' ports here, and those of the routers that are active here.
+    """
+    ids = set(named)
+    if full:
+        for network in state.present.get(name, ()):
+            ids |= state.presence[network][name]
+    for election in active:
+        for candidate in state.candidates.by("election", election):
+            ids |= {port.id for port in state.ports.by("router", candidate.router)}
+    found = {}
+    for id_ in ids:
+        port = state.ports.get(id_)
+        if port is None:
+            continue
+        if port.is_instance or port.device_owner == DHCP:
+            here = name in state.hosts_of(port)
+        else:
+            mine = state.candidates.get(f"{port.device_id}/{name}")
+            here = mine is not None and (
+                mine.election in active or active_host(state, port.device_id) == name
+            )
+        if here:
+            found[id_] = "ACTIVE" if id_ in up else "DOWN"
+    return found
+
+
+def _store_status(tx: Tx, ids: list[str], status: str) -> None:
+    table = ports.resource.table
+    for begin in range(0, len(ids), _CHUNK):
+        other = (table.c.id.in_(ids[begin : begin + _CHUNK]), table.c.status != status)
+        changed = tx.execute(select(table.c.id).where(*other)).scalars().all()
+        if changed:
+            values = {"status": status, "revision_number": table.c.revision_number + 1, "updated_at": tx.now}
+            tx.execute(update(table).where(table.c.id.in_(changed)).values(values))
+        for id_ in changed:
+            tx.changed("port", id_, "update")
+
+
+def _acknowledge(tx: Tx, candidates: Iterable[Candidate]) -> None:
+    for candidate in candidates:
+        mine = (
+            router_candidate.c.router_id == candidate.router,
+            router_candidate.c.host == candidate.host,
+            router_candidate.c.version == candidate.version,
+        )
+        values = {"applied": candidate.version}
+        if tx.execute(update(router_candidate).where(*mine).values(values)).rowcount:
+            candidate_changed(tx, candidate.router, candidate.host)

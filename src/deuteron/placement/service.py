@@ -1,0 +1,261 @@
+"""The loop that keeps DHCP servers and routers where they should be.
+
+One thread a controller; only the one that holds the lease decides. It is woken by commits, looks at what the
+change log names, at everything when a host appears, dies or returns, and at everything once a minute besides.
+What is settled is only read. Each thing that is not gets a transaction of its own, so that one that cannot be
+placed hinders no other.
+"""
+
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from deuteron.placement import dhcp, ha, moves, routers
+from deuteron.placement.cloud import Cloud, look
+from deuteron.resources import network, router, rows, subnet
+from deuteron.resources.call import Call
+from deuteron.resources.errors import NeutronError
+from deuteron.settings import ServerSettings
+from deuteron.store import Cursor, Database, TooOld, Tx, feed
+from deuteron.store import lease as leases
+
+LEASE = "placement"
+LEASE_SECONDS = 6.0
+TICK_SECONDS = 1.0
+MOVE_TICK_SECONDS = 0.02
+FULL_SECONDS = 60.0
+SWEEP_SECONDS = 5.0
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Dirty(msgspec.Struct):
+    """What to look at."""
+
+    everything: bool = True
+    networks: set[str] = msgspec.field(default_factory=set)
+    routers: set[str] = msgspec.field(default_factory=set)
+    orphans: bool = True
+    """What lost its network or subnet, which the change log does not name."""
+
+
+class Placement:
+    """The loop. `stop()` ends it and gives the lease back."""
+
+    def __init__(self, db: Database, settings: ServerSettings) -> None:
+        self._db = db
+        self._settings = settings
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._lease: leases.Lease | None = None
+        self._renewed = 0.0
+        self._watching_since = time.time()
+        self._last_tick = time.time()
+        self._last_full = 0.0
+        self._last_sweep = 0.0
+        self._cursor: Cursor | None = None
+        self._alive: tuple[frozenset[str], frozenset[str]] | None = None
+        self._moving = False
+        self._rung = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="placement", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._db.on_commit(self._rung.set)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the transaction under way and end."""
+        self._closed = True
+        self._rung.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._closed:
+            try:
+                self._turn()
+            except leases.LeaseLost as error:
+                log.warning("placement: %s", error)
+                self._lease = None
+            except Exception:
+                log.exception("placement: failed; everything again in %g s", TICK_SECONDS)
+                self._cursor = None
+                time.sleep(0 if self._closed else TICK_SECONDS)
+            self._rung.wait(MOVE_TICK_SECONDS if self._moving else TICK_SECONDS)
+            self._rung.clear()
+        if self._lease is not None:
+            held = self._lease
+            with contextlib.suppress(Exception):
+                self._db.write_now(lambda tx: leases.release(tx, held))
+
+    def _turn(self) -> None:
+        """Look once at what changed."""
+        self._watch()
+        if not self._leads():
+            return
+        dirty = self._dirty()
+        cloud = self._db.read_now(self._look)
+        if (cloud.alive, cloud.silent) != self._alive:
+            self._alive = (cloud.alive, cloud.silent)
+            log.info("placement: alive: %s; dead: %s", _names(cloud.alive), _names(cloud.silent))
+            dirty.everything = True
+        if dirty.everything:
+            self._last_full = time.monotonic()
+        self._place(dirty, cloud)
+        self._move(cloud)
+        if time.monotonic() - self._last_sweep > SWEEP_SECONDS:
+            self._last_sweep = time.monotonic()
+            if any(self._db.read_now(lambda tx: ha.unused(tx, time.time()))):
+                self._write(lambda call: ha.retire(call.tx, time.time()))
+
+    def _watch(self) -> None:
+        """Notice that this process slept: then nobody else can be blamed for silence."""
+        now = time.time()
+        if abs(now - self._last_tick) > self._settings.agent_down_time / 2:
+            self._watching_since = now
+        self._last_tick = now
+
+    def _look(self, tx: Tx) -> Cloud:
+        return look(tx, self._settings.agent_down_time, self._watching_since)
+
+    def _leads(self) -> bool:
+        """Take or renew the lease."""
+        now = time.monotonic()
+        if self._lease is not None and now - self._renewed < LEASE_SECONDS / 3:
+            return True
+        held = self._lease
+        if held is not None and self._db.write_now(lambda tx: leases.renew(tx, held, LEASE_SECONDS)):
+            self._renewed = now
+            return True
+        self._lease = self._db.write_now(lambda tx: leases.acquire(tx, LEASE, self._holder, LEASE_SECONDS))
+        if self._lease is None:
+            return False
+        log.info("placement: this controller decides (epoch %d)", self._lease.epoch)
+        self._renewed, self._cursor, self._alive = now, None, None
+        self._watching_since = time.time()
+        return True
+
+    def _dirty(self) -> Dirty:
+        """Return what changed since the last look."""
+        if self._cursor is None or time.monotonic() - self._last_full > FULL_SECONDS:
+            self._cursor = self._db.read_now(feed.head)
+            return Dirty()
+        dirty = Dirty(everything=False, orphans=False)
+        try:
+            self._cursor = self._db.read_now(lambda tx: _read(tx, self._cursor, dirty))
+        except TooOld:
+            self._cursor = None
+            return Dirty()
+        return dirty
+
+    def _place(self, dirty: Dirty, cloud: Cloud) -> None:
+        networks, wanted = self._db.read_now(lambda tx: self._unsettled(tx, dirty, cloud))
+        now = time.time()
+        for id_ in networks:
+            self._try(f"DHCP of network {id_}", partial(dhcp.place, cloud=cloud, network_id=id_))
+        for id_ in wanted:
+            self._try(f"router {id_}", partial(routers.place, cloud=cloud, router_id=id_, now=now))
+
+    def _unsettled(self, tx: Tx, dirty: Dirty, cloud: Cloud) -> tuple[list[str], list[str]]:
+        call = Call(tx=tx, settings=self._settings)
+        networks, wanted = set(dirty.networks), set(dirty.routers)
+        if dirty.everything:
+            networks |= {row["id"] for row in rows.where(call, network.resource)}
+            wanted |= {row["id"] for row in rows.where(call, router.resource)}
+        if dirty.everything or dirty.orphans:
+            networks |= set(dhcp.orphans(tx))
+            wanted |= set(routers.orphans(tx))
+        return (
+            sorted(id_ for id_ in networks if not dhcp.settled(call, cloud, id_)),
+            sorted(id_ for id_ in wanted if not routers.decide(call, cloud, id_).settled),
+        )
+
+    def _move(self, cloud: Cloud) -> None:
+        def due(tx: Tx) -> tuple[list[str], bool]:
+            running = moves.all_running(tx)
+            now = time.time()
+            ready = [m.id for m in running if moves.next_step(moves.facts_of(tx, m, cloud, now))]
+            return ready, bool(running)
+
+        ready, self._moving = self._db.read_now(due)
+        for id_ in ready:
+            step = self._try(f"move {id_}", partial(moves.advance, cloud=cloud, move_id=id_))
+            if step is not None:
+                log.info("move %s: %s: %s", id_, step.phase, step.reason)
+        if ready:
+            self._rung.set()
+
+    def _try(self, what: str, work: Callable[[Call], T]) -> T | None:
+        """Do one thing in a transaction of its own; say if it cannot be done."""
+        try:
+            done = self._write(work)
+        except NeutronError as error:
+            log.warning("placement: %s: %s", what, error)
+            return None
+        if isinstance(done, str):
+            log.info("placement: %s", done)
+        return done
+
+    def _write(self, work: Callable[[Call], T]) -> T:
+        def fenced(tx: Tx) -> T:
+            if self._lease is None:
+                raise leases.LeaseLost(f"{LEASE}: not held")
+            leases.fence(tx, self._lease)
+            return work(Call(tx=tx, settings=self._settings))
+
+        return self._db.write_now(fenced)
+
+
+def _read(tx: Tx, cursor: Cursor | None, dirty: Dirty) -> Cursor | None:
+    """Read the change log to its end, and note what it names."""
+    ports: list[str] = []
+    while cursor is not None:
+        changes, after = feed.read(tx, cursor)
+        for change in changes:
+            _note(tx, change, dirty)
+            if change.kind == "port" and change.op == "delete":
+                ports.append(change.object_id)
+        if after == cursor:
+            break
+        cursor = after
+    for begin in range(0, len(ports), 1000):
+        dirty.networks.update(dhcp.without_port(tx, ports[begin : begin + 1000]))
+    return cursor
+
+
+def _note(tx: Tx, change: feed.Change, dirty: Dirty) -> None:
+    match change.kind:
+        case "network":
+            dirty.networks.add(change.object_id)
+        case "subnet":
+            table = subnet.resource.table
+            found = tx.execute(table.select().where(table.c.id == change.object_id)).first()
+            if found is None:
+                dirty.orphans = True
+            else:
+                dirty.networks.add(found.network_id)
+        case "router":
+            dirty.routers.add(change.object_id)
+        case "host":
+            dirty.everything = True
+
+
+def _names(hosts: frozenset[str]) -> str:
+    return ", ".join(sorted(hosts)) or "none"
+
+
+def start(db: Database, settings: ServerSettings) -> Placement:
+    """Start the loop in a thread of its own; `stop()` of what is returned ends it."""
+    placement = Placement(db, settings)
+    placement.start()
+    return placement

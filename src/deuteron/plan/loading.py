@@ -1,0 +1,217 @@
+"""Rows of the database as rows of the state: all of them, or those that the change log names."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select
+
+from deuteron.plan import state as s
+from deuteron.plan.plans import Change
+from deuteron.resources import floatingip, hosts, network, port, router, subnet
+from deuteron.resources.ipam import fixed_ip
+from deuteron.store import Cursor, Tx, feed
+
+_CHUNK = 500
+
+Ids = Collection[str] | None
+"""Of which objects; None for all."""
+
+
+def snapshot(tx: Tx) -> tuple[s.State, Cursor]:
+    """Return the whole state, and the place in the change log from which on it has to be followed."""
+    cursor = feed.head(tx)
+    state = s.State()
+    for kind, load in LOADERS.values():
+        for row in load(tx, None):
+            state.replace(kind, row.id, row)
+    return state, cursor
+
+
+def changes(tx: Tx, cursor: Cursor) -> tuple[list[Change], Cursor]:
+    """Return what changed after a cursor, as it is now, and the new cursor. Raises TooOld."""
+    logged, cursor = feed.read(tx, cursor)
+    named: dict[str, set[str]] = defaultdict(set)
+    for change in logged:
+        if change.kind in LOADERS:
+            named[change.kind].add(change.object_id)
+    found = []
+    for name, ids in named.items():
+        kind, load = LOADERS[name]
+        present = {row.id: row for part in _parts(sorted(ids)) for row in load(tx, part)}
+        found += [Change(kind, id_, present.get(id_)) for id_ in sorted(ids)]
+    return found, cursor
+
+
+def _parts(ids: list[str]) -> Iterator[list[str]]:
+    for begin in range(0, len(ids), _CHUNK):
+        yield ids[begin : begin + _CHUNK]
+
+
+def _of(statement: Select[Any], column: ColumnElement[Any], ids: Ids) -> Select[Any]:
+    return statement if ids is None else statement.where(column.in_(ids))
+
+
+def _networks(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    c = network.resource.table.c
+    columns = (c.id, c.provider_network_type, c.mtu, c.provider_segmentation_id, c.provider_physical_network)
+    for row in tx.execute(_of(select(*columns), c.id, ids)):
+        yield s.Network(
+            id=row.id,
+            type=row.provider_network_type,
+            mtu=row.mtu,
+            vni=row.provider_segmentation_id,
+            physical_network=row.provider_physical_network,
+        )
+
+
+def _subnets(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    table = subnet.resource.table
+    for row in tx.execute(_of(select(table), table.c.id, ids)):
+        yield s.Subnet(
+            id=row.id,
+            network=row.network_id,
+            cidr=row.cidr,
+            gateway_ip=row.gateway_ip,
+            enable_dhcp=row.enable_dhcp,
+            dns_nameservers=tuple(row.dns_nameservers),
+            host_routes=_routes(row.host_routes),
+            ipv6_ra_mode=row.ipv6_ra_mode,
+            ipv6_address_mode=row.ipv6_address_mode,
+        )
+
+
+def _routes(routes: Iterable[dict[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((route["destination"], route["nexthop"]) for route in routes))
+
+
+def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    c = port.resource.table.c
+    addresses: Select[Any] = select(fixed_ip.c.port_id, fixed_ip.c.subnet_id, fixed_ip.c.ip_address)
+    addresses = _of(addresses, fixed_ip.c.port_id, ids).order_by(fixed_ip.c.position, fixed_ip.c.ip_address)
+    fixed: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in tx.execute(addresses):
+        fixed[row.port_id].append((row.subnet_id, row.ip_address))
+    columns = (
+        c.id,
+        c.network_id,
+        c.mac_address,
+        c.project_id,
+        c.device_id,
+        c.device_owner,
+        c.binding_host_id,
+        c.admin_state_up,
+        c.dns_name,
+    )
+    for row in tx.execute(_of(select(*columns), c.id, ids)):
+        yield s.Port(
+            id=row.id,
+            network=row.network_id,
+            mac=row.mac_address,
+            project_id=row.project_id,
+            device_id=row.device_id,
+            device_owner=row.device_owner,
+            host=row.binding_host_id,
+            admin_state_up=row.admin_state_up,
+            dns_name=row.dns_name,
+            fixed_ips=tuple(fixed[row.id]),
+        )
+
+
+def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    c = router.resource.table.c
+    columns = (c.id, c.number, c.admin_state_up, c.enable_snat, c.routes)
+    for row in tx.execute(_of(select(*columns), c.id, ids)):
+        yield s.Router(
+            id=row.id,
+            number=row.number,
+            admin_state_up=row.admin_state_up,
+            enable_snat=row.enable_snat,
+            routes=_routes(row.routes),
+        )
+
+
+def _floating_ips(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    c = floatingip.resource.table.c
+    columns = (c.id, c.floating_ip_address, c.router_id, c.fixed_ip_address)
+    for row in tx.execute(_of(select(*columns), c.id, ids)):
+        yield s.FloatingIP(
+            id=row.id,
+            floating_ip=row.floating_ip_address,
+            router=row.router_id,
+            fixed_ip=row.fixed_ip_address,
+        )
+
+
+def _hosts(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    c = hosts.host.c
+    for row in tx.execute(_of(select(c.name, c.vtep), c.name, ids)):
+        yield s.Host(id=row.name, vtep=row.vtep)
+
+
+def _dhcp_servers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    table = hosts.dhcp_server
+    for row in tx.execute(_of(select(table), table.c.network_id, _first_parts(ids))):
+        id_ = f"{row.network_id}/{row.slot}"
+        yield s.DhcpServer(id=id_, network=row.network_id, host=row.host, port=row.port_id)
+
+
+def _candidates(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    table = hosts.router_candidate
+    for row in tx.execute(_of(select(table), table.c.router_id, _first_parts(ids))):
+        yield s.Candidate(
+            id=f"{row.router_id}/{row.host}",
+            router=row.router_id,
+            host=row.host,
+            position=row.position,
+            gate=row.gate,
+            election=row.election_id,
+            draining=row.draining,
+            version=row.version,
+            applied=row.applied,
+        )
+
+
+def _first_parts(ids: Ids) -> Ids:
+    """Return the first halves of two-part ids: too much is loaded, and left out by who asked."""
+    return None if ids is None else {id_.partition("/")[0] for id_ in ids}
+
+
+def _elections(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    table = hosts.election
+    for row in tx.execute(_of(select(table).where(table.c.retired.is_(None)), table.c.id, ids)):
+        yield s.Election(
+            id=row.id,
+            ha_network=row.ha_network_id,
+            vrid=row.vrid,
+            advert_ms=row.advert_ms,
+            candidates=tuple(row.candidates),
+            active=row.active,
+        )
+
+
+def _instances(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    table = hosts.instance_metadata
+    for row in tx.execute(_of(select(table), table.c.device_id, ids)):
+        yield s.Instance(
+            id=row.device_id,
+            name=row.name,
+            user_data=row.user_data,
+            public_keys=row.public_keys,
+            metadata=row.metadata,
+        )
+
+
+LOADERS: dict[str, tuple[type[s.Row], Callable[[Tx, Ids], Iterator[s.Row]]]] = {
+    "network": (s.Network, _networks),
+    "subnet": (s.Subnet, _subnets),
+    "port": (s.Port, _ports),
+    "router": (s.Router, _routers),
+    "floatingip": (s.FloatingIP, _floating_ips),
+    "host": (s.Host, _hosts),
+    "dhcp_server": (s.DhcpServer, _dhcp_servers),
+    "router_candidate": (s.Candidate, _candidates),
+    "election": (s.Election, _elections),
+    "instance": (s.Instance, _instances),
+}
+"""By the change log's kind."""
