@@ -1,0 +1,1 @@
+"""Redundant routers on one host."""

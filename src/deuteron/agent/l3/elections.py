@@ -1,0 +1,141 @@
+"""Elections on this host: a hidden device for each HA network, a keepalived for each election."""
+
+import ipaddress
+import shutil
+from pathlib import Path
+
+from deuteron.agent.context import Context
+from deuteron.agent.l3 import ha_network, keepalived
+from deuteron.agent.l3.switch import client, records
+from deuteron.agent.l3.switch.records import Places
+from deuteron.agent.system import files, netns
+from deuteron.agent.system.daemons import Daemon
+from deuteron.agent.system.errors import SystemCommandError
+from deuteron.plan.units import Election, Unit
+
+_DAEMON = "keepalived-"
+
+
+class Elections:
+    """Builds Election units."""
+
+    kinds: tuple[type[Unit], ...] = (Election,)
+    pending = False
+
+    def __init__(self, context: Context) -> None:
+        """Nothing is built before the first `apply`."""
+        self._context = context
+        self._places = Places(context.run_dir)
+        self._wanted: dict[str, Election] = {}
+        self._dirty: set[str] = set()
+        self._compare = True
+
+    def put(self, unit: Unit) -> None:
+        """Note an election."""
+        assert isinstance(unit, Election)
+        if self._wanted.get(unit.id) != unit:
+            self._wanted[unit.id] = unit
+            self._dirty.add(unit.id)
+
+    def delete(self, key: str) -> None:
+        """Note that this host is no candidate any more."""
+        kind, _, id_ = key.partition("/")
+        if kind == "election":
+            self._wanted.pop(id_, None)
+            self._dirty.add(id_)
+
+    def recheck(self) -> None:
+        """Have everything looked at again."""
+        self._compare = True
+
+    def apply(self) -> dict[str, str]:
+        """Hold the elections that are wanted, end the others."""
+        if self._compare:
+            self._dirty |= set(self._wanted) | self._present()
+            self._compare = False
+        problems: dict[str, str] = {}
+        for id_ in sorted(self._dirty):
+            try:
+                self._apply(id_)
+                self._dirty.discard(id_)
+            except (SystemCommandError, client.SwitchError, OSError, ValueError) as error:
+                problems[f"election/{id_}"] = str(error)
+        self._remove_networks(problems)
+        return problems
+
+    def _present(self) -> set[str]:
+        """Return the elections of which there is something here."""
+        names = self._context.daemons.running()
+        here = {name.removeprefix(_DAEMON) for name in names if name.startswith(_DAEMON)}
+        return here | self._places.elections()
+
+    def _apply(self, id_: str) -> None:
+        election = self._wanted.get(id_)
+        if election is None:
+            self._end(id_)
+            return
+        self._places.make()
+        same = [e for e in self._wanted.values() if e.ha_network == election.ha_network]
+        ha_network.connect(election, same, self._context.local_ip)
+        mark = self._tell_switch(election)
+        self._run(election, mark)
+
+    def _end(self, id_: str) -> None:
+        self._context.daemons.stop(f"{_DAEMON}{id_}")
+        self._places.election(id_).unlink(missing_ok=True)
+        client.load(self._places, elections=[id_])
+        shutil.rmtree(self._directory(id_), ignore_errors=True)
+        self._context.status.forget_election(id_)
+
+    def _remove_networks(self, problems: dict[str, str]) -> None:
+        """Remove the namespaces in which no election is held any more."""
+        kept = {ha_network.namespace(election.ha_network) for election in self._wanted.values()}
+        if self._dirty:
+            return  # one that could not be ended may still be in one of them
+        try:
+            netns.delete(*(name for name in netns.names() - kept if name.startswith(ha_network.PREFIX)))
+        except SystemCommandError as error:
+            problems["election/namespaces"] = str(error)
+            self._compare = True
+
+    def _tell_switch(self, election: Election) -> str:
+        """Have the switch listen before keepalived speaks; return the mark."""
+        record = records.Election(
+            id=election.id,
+            netns=ha_network.namespace(election.ha_network),
+            vrid=election.vrid,
+            peers={str(ipaddress.ip_address(peer.address)): peer.host for peer in election.peers},
+        )
+        records.write(self._places.election(election.id), record)
+        problems = client.load(self._places, elections=[election.id])
+        if election.id in problems:
+            raise ValueError(problems[election.id])
+        return record.mark
+
+    def _run(self, election: Election, mark: str) -> None:
+        where = keepalived.Files(
+            self._directory(election.id),
+            self._places.fifo(election.id),
+            self._places.heartbeat,
+            self._places.fence(election.id),
+        )
+        text = keepalived.render(election, ha_network.device(election.ha_network), mark, where)
+        files.write(where.config, text)
+        for script, content in (
+            (where.alive, records.ALIVE_SCRIPT),
+            (where.close, records.FENCE_SCRIPT),
+        ):
+            files.write(script, content)
+            script.chmod(0o755)
+        daemon = Daemon(
+            name=f"{_DAEMON}{election.id}",
+            argv=keepalived.command(where),
+            netns=ha_network.namespace(election.ha_network),
+            files=(str(where.config),),
+            stale=tuple(str(pid) for pid in where.pids),
+            unit=f"election/{election.id}",
+        )
+        self._context.daemons.ensure(daemon)
+
+    def _directory(self, id_: str) -> Path:
+        return self._context.run_dir / "keepalived" / id_

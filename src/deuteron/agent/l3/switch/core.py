@@ -1,0 +1,204 @@
+"""What the switch knows and does: routers, elections, gates, announcements. No waiting in here."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from deuteron.agent.l3.switch import announce, decide, records
+from deuteron.agent.l3.switch.announce import Announcer
+from deuteron.agent.l3.switch.gate import TABLE, Gate, GateError
+from deuteron.agent.l3.switch.loop import Loop
+from deuteron.agent.l3.switch.records import Election, Places, Router, Standing
+from deuteron.agent.l3.switch.watch import Watch
+
+log = logging.getLogger(__name__)
+
+
+class Core:
+    """The switch without those who talk to it.
+
+    `publish` is given a dict of news: {"election": standing} or {"routers": {id: open, or null if gone}}.
+    """
+
+    def __init__(self, places: Places, loop: Loop, publish: Callable[[dict[str, Any]], None]) -> None:
+        """Adopt the gate as it is; raises GateError."""
+        self._places = places
+        self._loop = loop
+        self._publish = publish
+        self._gate = Gate()
+        self._announcer = Announcer()
+        self._round: dict[str, int] = {}
+        self.routers: dict[str, Router] = {}
+        self.watches: dict[str, Watch] = {}
+
+    def load(self, routers: Iterable[str], elections: Iterable[str]) -> dict[str, str]:
+        """Read the files of these again and make the gates so; return what failed: id -> words."""
+        problems: dict[str, str] = {}
+        changed: set[str] = set()
+        for id_ in elections:
+            self._load_election(id_, problems)
+        before: dict[str, Router | None] = {}
+        for id_ in routers:
+            before[id_] = self.routers.get(id_)
+            self._load_router(id_, problems)
+            changed.update(r.election for r in (before[id_], self.routers.get(id_)) if r and r.election)
+        known = {router.number for router in self.routers.values()}
+        gone = frozenset(r.number for r in before.values() if r and r.number not in known)
+        problems.update(self._settle(gone))
+        self._announce_new(before)
+        for id_ in changed.union(elections):
+            self._write_fence(id_)
+        vanished = {id_: None for id_ in before if id_ not in self.routers}
+        if vanished:
+            self._publish({"routers": vanished})
+        return problems
+
+    def load_all(self) -> dict[str, str]:
+        """Read all files; see `load`. Numbers that nobody has any more are taken out of the gate."""
+        problems = self.load(self._places.routers(), self._places.elections())
+        if not problems:
+            known = {router.number for router in self.routers.values()}
+            problems = self._settle(self._gate.standby - known)
+        return problems
+
+    def refresh(self) -> None:
+        """Compare the gate in the kernel with what it should be."""
+        self._gate.read()
+        self._settle()
+
+    def follow(self, id_: str) -> None:
+        """Take what an election's keepalived said."""
+        watch = self.watches[id_]
+        descriptor = watch.pipe.fileno()
+        changed = watch.read()
+        if watch.pipe.fileno() != descriptor:
+            self._loop.forget(descriptor)
+            self._loop.on_readable(watch.pipe, lambda: self.follow(id_))
+        if changed:
+            problems = self._settle()
+            self._tell(watch, problems)
+
+    def is_open(self, router: Router) -> bool:
+        """Return whether the gate of a router is open."""
+        return router.number not in self._gate.standby
+
+    def standings(self) -> dict[str, Standing]:
+        """Return what this host is in each election."""
+        return {id_: watch.standing for id_, watch in self.watches.items()}
+
+    def _tell(self, watch: Watch, problems: dict[str, str]) -> None:
+        standing = watch.standing
+        log.info("election %s: %s: %s", standing.id, standing.state, standing.cause)
+        for id_, problem in problems.items():
+            log.error("router %s: %s", id_, problem)
+        self._publish({"election": standing})
+        try:
+            watch.save()
+        except OSError as error:
+            log.error("election %s: its standing is not kept: %s", standing.id, error)
+
+    def _load_election(self, id_: str, problems: dict[str, str]) -> None:
+        try:
+            wanted = records.read(self._places.election(id_), Election)
+            known = self.watches.get(id_)
+            if known and wanted == known.election:
+                return
+            if known:
+                self._drop(id_, forget=wanted is None)
+            if wanted:
+                self._add(wanted)
+        except (OSError, ValueError) as error:
+            problems[id_] = str(error)
+
+    def _add(self, election: Election) -> None:
+        watch = self.watches[election.id] = Watch(election, self._places)
+        self._loop.on_readable(watch.pipe, lambda: self.follow(election.id))
+        self._loop.on_readable(watch.adverts, watch.adverts.read)
+        self._tell(watch, {})
+
+    def _drop(self, id_: str, forget: bool) -> None:
+        watch = self.watches.pop(id_)
+        self._loop.forget(watch.pipe.fileno())
+        self._loop.forget(watch.adverts.fileno())
+        watch.close(forget)
+
+    def _load_router(self, id_: str, problems: dict[str, str]) -> None:
+        try:
+            router = records.read(self._places.router(id_), Router)
+        except ValueError as error:
+            problems[id_] = str(error)  # what is known stays
+            return
+        if router:
+            self.routers[id_] = router
+        else:
+            self.routers.pop(id_, None)
+
+    def _settle(self, gone: frozenset[int] = frozenset()) -> dict[str, str]:
+        """Make the gates as they should be, then announce what opened; return what failed.
+
+        `gone` are the numbers of routers that are not here any more.
+        """
+        began = time.perf_counter()
+        was = self._gate.standby
+        routers = self.routers.values()
+        standby = decide.standby(routers, self.standings(), was, gone)
+        draining = frozenset(router.number for router in routers if router.draining)
+        try:
+            self._gate.apply(standby, draining)
+        except (GateError, OSError) as error:
+            return {router.id: f"its gate is not as it should be: {error}" for router in routers}
+        switched = [r for r in routers if (r.number in was) != (r.number in standby)]
+        opened = [router for router in switched if router.number not in standby]
+        problems = {}
+        for router in opened:
+            problem = self._announce(router)
+            if problem:
+                problems[router.id] = problem
+        if switched:
+            took = (time.perf_counter() - began) * 1000
+            log.info("opened %d, closed %d gates in %.2f ms", len(opened), len(switched) - len(opened), took)
+            self._publish({"routers": {router.id: self.is_open(router) for router in switched}})
+        return problems
+
+    def _announce(self, router: Router) -> str:
+        """Announce a router's ports now, and again later as long as its gate is open."""
+        round_ = self._round[router.id] = self._round.get(router.id, 0) + 1
+        problem = self._announcer.announce(router, ((p, announce.first_addresses(p)) for p in router.ports))
+        for seconds in announce.REPEATS:
+            last = seconds == announce.REPEATS[-1]
+            self._loop.later(seconds, partial(self._repeat, router.id, round_, last))
+        return problem
+
+    def _repeat(self, id_: str, round_: int, last: bool) -> None:
+        router = self.routers.get(id_)
+        if self._round.get(id_) != round_:
+            return
+        if router and self.is_open(router):
+            self._announcer.announce(router, ((p, list(p.addresses)) for p in router.ports))
+        if last or router is None or not self.is_open(router):
+            self._announcer.finish(id_)
+            del self._round[id_]
+
+    def _announce_new(self, before: dict[str, Router | None]) -> None:
+        """Announce the addresses that open routers have got."""
+        for id_, old in before.items():
+            new = self.routers.get(id_)
+            if old is None or new is None or not self.is_open(new):
+                continue
+            had = {(port.device, address) for port in old.ports for address in port.addresses}
+            news = [(p, [a for a in p.addresses if (p.device, a) not in had]) for p in new.ports]
+            if any(addresses for _, addresses in news):
+                self._announcer.announce(new, news)
+                if id_ not in self._round:
+                    self._announcer.finish(id_)
+
+    def _write_fence(self, id_: str) -> None:
+        """Keep ready what closes the gates of an election when there is no switch."""
+        numbers = [r.number for r in self.routers.values() if r.election == id_ and r.gate == "election"]
+        try:
+            if id_ in self.watches:
+                records.replace(self._places.fence(id_), records.fence_text(TABLE, numbers))
+        except OSError as error:
+            log.error("election %s: its fence is not written: %s", id_, error)

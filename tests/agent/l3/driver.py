@@ -1,0 +1,55 @@
+"""Runs in a test's host: builds the units that come in by lines, as the agent's reconcile thread does."""
+
+import logging
+import sys
+from pathlib import Path
+
+import msgspec
+
+from deuteron.agent.l3 import build
+from deuteron.agent.context import Context
+from deuteron.agent.status import Status
+from deuteron.agent.system.daemons import Daemons
+from deuteron.plan import units
+
+
+def main(host: str, local_ip: str) -> None:
+    logging.basicConfig(level=logging.INFO)
+    run_dir = Path("/run/deuteron")
+    context = Context(
+        host=host,
+        local_ip=local_ip,
+        bridge_mappings={"external": "eth-ext"},
+        run_dir=run_dir,
+        state_dir=Path("/run/state"),
+        daemons=Daemons(run_dir),
+        status=Status(),
+    )
+    managers = build.managers(context)
+    for line in sys.stdin:
+        message = msgspec.json.decode(line)
+        answer: object = True
+        match message["op"]:
+            case "put":
+                put = msgspec.json.decode(line, type=units.Put)
+                for manager in managers:
+                    if isinstance(put.unit, manager.kinds):
+                        manager.put(put.unit)
+            case "delete":
+                for manager in managers:
+                    manager.delete(message["key"])
+            case "apply":
+                answer = {}
+                for manager in managers:
+                    answer.update(manager.apply())
+            case "elections":
+                context.status.tell_all()
+                answer = {report.id: report for report in context.status.take().elections}
+            case "ports":
+                context.status.tell_all()
+                answer = context.status.take().ports_up
+        print(msgspec.json.encode(answer).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
