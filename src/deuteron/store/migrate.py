@@ -4,6 +4,7 @@ The migrations make the tables that Deuteron ships. An extension that is a new f
 of its own is created if it is not there.
 """
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -16,6 +17,7 @@ from deuteron.store.schema import metadata
 
 def prepare(db: Database) -> None:
     """Make all tables as they must be. Several controllers may do so at once."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with db.migrating() as connection:
         command.upgrade(configuration(connection), "head")
         metadata.create_all(connection)
