@@ -1,16 +1,15 @@
-"""Instances: namespaces that are plugged into a host's bridge as a hypervisor would and boot as a machine does."""
+"""Instances: namespaces, plugged into a host as a hypervisor does, that boot as a machine does."""
 
 import base64
 import contextlib
 import ipaddress
 import json
-import os
 import re
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +117,7 @@ def destroy(lab: Lab, name: str) -> None:
         if hosts.pid(lab, instance.host) is not None:
             _unplug(lab, instance)
         api = client(lab)
-        path = f"/v2.0/ports/{instance.port}"
-        with _unless_gone():
-            if instance.own_port:
-                api.delete(path)
-            else:
-                api.put(path, {"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}})
+        _release_port(api, instance)
         with _unless_gone():
             api.delete(f"/v1/instances/{instance.device_id}")
         lab.forget_instance(name)
@@ -154,10 +148,6 @@ def _bind(
     else:
         on = api.find("network", network or "")
         found = api.create("port", network_id=on["id"], name=name, admin_state_up=True, **binding)
-    told: dict[str, Any] = {"name": name}
-    if user_data is not None:
-        told["user_data"] = base64.b64encode(user_data).decode()
-    api.put(f"/v1/instances/{device_id}", told)
     instance = Instance(
         name=name,
         host=host,
@@ -169,7 +159,28 @@ def _bind(
         mtu=api.get(f"/v2.0/networks/{found['network_id']}")["network"]["mtu"],
         own_port=not port,
     )
-    return instance, _steps(api, found)
+    try:
+        api.put(f"/v1/instances/{device_id}", _metadata(name, user_data))
+        return instance, _steps(api, found)
+    except LabError:
+        _release_port(api, instance)
+        raise
+
+
+def _metadata(name: str, user_data: bytes | None) -> dict[str, str]:
+    told = {"name": name}
+    if user_data is not None:
+        told["user_data"] = base64.b64encode(user_data).decode()
+    return told
+
+
+def _release_port(api: Client, instance: Instance) -> None:
+    path = f"/v2.0/ports/{instance.port}"
+    with _unless_gone():
+        if instance.own_port:
+            api.delete(path)
+        else:
+            api.put(path, {"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}})
 
 
 def _steps(api: Client, port: dict[str, Any]) -> dict[str, bool]:
@@ -274,7 +285,6 @@ def _run_machine(lab: Lab, name: str, steps: dict[str, bool]) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        env=dict(os.environ),
     )
     try:
         result: dict[str, Any] = json.loads(done.stdout)
@@ -286,7 +296,7 @@ def _run_machine(lab: Lab, name: str, steps: dict[str, bool]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _unless_gone() -> Any:
+def _unless_gone() -> Iterator[None]:
     try:
         yield
     except ApiError as error:
