@@ -1,5 +1,6 @@
 """A cloud without networks: the real database, hub, reports and placement, and agents that only pretend."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -96,7 +97,7 @@ class Cloud:
         registry.load()
         with self.db.migrating() as connection:
             metadata.create_all(connection)
-        self.hub = Hub(self.db, self.settings.dns_domain)
+        self.hub = Hub(self.db, self.settings.dns_domain, threading.Event())
         self.hub.start()
         self.reports = Reports(self.db, self.hub, self.settings.agent_down_time)
         self.placement = Placement(self.db, self.settings)

@@ -24,7 +24,8 @@ def test_a_network_gets_two_dhcp_servers_on_different_hosts(cloud: Cloud) -> Non
     for name in ("net1", "net2", "net3"):
         cloud.agent(name)
     network = cloud.network()["id"]
-    hosts = cloud.until(lambda: len(found := dhcp_hosts(cloud, network)) == 2 and found)
+    cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
+    hosts = dhcp_hosts(cloud, network)
     port = cloud.create("ports", network_id=network, device_owner="compute:nova")
     cloud.until(lambda: all(port["id"] in cloud.agents[name].units(Lease) for name in hosts))
     units = [cloud.agents[name].units(Dhcp)[network] for name in hosts]

@@ -22,26 +22,27 @@ async def body(request: Request, limit: int) -> Any:
 
     Raises MalformedRequestBody, HTTPRequestEntityTooLarge, HTTPUnsupportedMediaType.
     """
-    raw = await _raw(request, limit)
-    if not raw:
+    taken = await raw(request, limit)
+    if not taken:
         return None
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind != JSON:
         raise HTTPUnsupportedMediaType(given=kind[:80])
-    return decode(raw)
+    return decode(taken)
 
 
-def decode(raw: bytes) -> Any:
+def decode(text: bytes) -> Any:
     """Return what JSON says. Raises MalformedRequestBody."""
     try:
-        return _decode(raw)
+        return _decode(text)
     except (msgspec.MsgspecError, ValueError) as error:
         raise MalformedRequestBody(reason=str(error)) from None
     except RecursionError:
         raise MalformedRequestBody(reason="too deeply nested") from None
 
 
-async def _raw(request: Request, limit: int) -> bytes:
+async def raw(request: Request, limit: int) -> bytes:
+    """Return a request's body as it is. Raises HTTPRequestEntityTooLarge."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

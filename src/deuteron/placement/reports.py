@@ -61,15 +61,15 @@ class Reports:
         row_changed = row != known.row
         if flush or row_changed or statuses or report.elections or acknowledged:
             changes = _Changes(name, now, row, statuses, report.elections, acknowledged, flush)
-            self._db.write_now(changes.write)
+            for deleted in self._db.write_now(changes.write):
+                self._forget(deleted)
         known.row = row
         known.shown.update(statuses)
 
-    def forget(self, name: str) -> None:
-        """Forget a host that was deleted; if it reports again, it is a new one."""
+    def _forget(self, name: str) -> None:
+        """Forget a host that was deleted: if it reports again, it is a new one."""
         with self._lock:
             self._hosts.pop(name, None)
-            self._seen.pop(name, None)
 
     def _known(self, name: str) -> _Known:
         with self._lock:
@@ -104,16 +104,19 @@ class _Changes(msgspec.Struct, frozen=True):
     acknowledged: list[Candidate]
     seen: dict[str, float]
 
-    def write(self, tx: Tx) -> None:
-        """Write it."""
+    def write(self, tx: Tx) -> list[str]:
+        """Write it; return the hosts that are not there any more."""
         _store_host(tx, self.host, self.row, self.now)
+        deleted = []
         for other, last in self.seen.items():
-            if other != self.host:
-                tx.execute(update(host).where(host.c.name == other).values(last_seen=last))
+            seen = update(host).where(host.c.name == other).values(last_seen=last)
+            if other != self.host and tx.execute(seen).rowcount == 0:
+                deleted.append(other)
         for status in ("ACTIVE", "DOWN"):
             _store_status(tx, sorted(port for port, new in self.statuses.items() if new == status), status)
         elections.take(tx, self.host, self.elections, self.now)
         _acknowledge(tx, self.acknowledged)
+        return deleted
 
 
 def _up(up: set[str], report: Report) -> set[str]:

@@ -87,7 +87,7 @@ class Placement:
             except leases.LeaseLost as error:
                 log.warning("placement: %s", error)
                 self._lease = None
-            except Exception:
+            except Exception:  # the database may be away; what is placed stays where it is
                 log.exception("placement: failed; everything again in %g s", TICK_SECONDS)
                 self._cursor = None
                 time.sleep(0 if self._closed else TICK_SECONDS)

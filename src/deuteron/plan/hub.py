@@ -72,12 +72,12 @@ class _Host:
 class Hub:
     """Follows the database and knows what each host must look like."""
 
-    def __init__(self, db: Database, dns_domain: str) -> None:
+    def __init__(self, db: Database, dns_domain: str, stopping: threading.Event) -> None:
         self._db = db
         self._name = secrets.token_hex(4)
         self._lock = threading.Lock()
         self._rung = threading.Event()
-        self._closed = False
+        self._stopping = stopping
         self._broken = False
         self._hosts: dict[str, _Host] = {}
         state, self._cursor = db.read_now(loading.snapshot)
@@ -90,8 +90,8 @@ class Hub:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop following; streams end when they ask again."""
-        self._closed = True
+        """Stop following."""
+        self._stopping.set()
         self._rung.set()
         self._thread.join(5)
 
@@ -165,19 +165,21 @@ class Hub:
         return int(number)
 
     def _follow(self) -> None:
-        while not self._closed:
+        while not self._stopping.is_set():
             self._rung.wait(POLL_SECONDS)
             self._rung.clear()
             try:
                 self._catch_up()
-            except Exception:
+            except Exception:  # the database may be away; every host keeps its plan meanwhile
+                if self._stopping.is_set():
+                    return
                 log.exception("hub: the change log cannot be followed; again in %g s", POLL_SECONDS)
                 self._broken = True
             self._forget_idle()
 
     def _catch_up(self) -> None:
         """Take in all changes there are."""
-        while not self._closed:
+        while not self._stopping.is_set():
             if self._broken:
                 self._reload()
             try:
