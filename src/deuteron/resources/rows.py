@@ -88,6 +88,7 @@ def remove(call: Call, resource: Resource, id_: str) -> None:
     call.tx.changed(resource.name, id_, "delete")
 
 
+@cache
 def columns(resource: Resource) -> Select[Any]:
     """Return a SELECT of the columns that make an item, in the order of `resource.stored`."""
     return select(*(resource.table.c[column_name(name)] for name in resource.stored))

@@ -1,9 +1,10 @@
 """Subnets: an address range of a network, with its gateway, pools and what DHCP says in it."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 
 from deuteron.resources import addresses, network, rows
 from deuteron.resources.address_types import CIDR, IP, IP_VERSION, NAMESERVERS, POOLS, ROUTES
@@ -96,8 +97,15 @@ def shown_pools(cidr: Network, pools: Sequence[Range]) -> list[dict[str, str]]:
 
 def of_network(call: Call, network_id: str) -> list[Item]:
     """Return the subnets of a network in the order of their creation."""
-    found = rows.where(call, resource, resource.table.c.network_id == network_id)
-    return sorted(found, key=lambda subnet: (subnet["created_at"], subnet["id"]))
+    found = call.tx.execute(_of_network(), {"owner": network_id}).all()
+    return [dict(zip(resource.stored, row, strict=True)) for row in found]
+
+
+@cache
+def _of_network() -> Select[Any]:
+    table = resource.table
+    mine = rows.columns(resource).where(table.c.network_id == bindparam("owner"))
+    return mine.order_by(table.c.created_at, table.c.id)
 
 
 def _check_family(version: int, given: int, value: str, name: str) -> None:
