@@ -121,7 +121,9 @@ def _used(tx: Tx, subnet_id: str) -> set[int]:
 @cache
 def _insert(dialect: str) -> Any:
     kind = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return kind(fixed_ip).on_conflict_do_nothing(index_elements=["subnet_id", "ip_address"])
+    statement = kind(fixed_ip).on_conflict_do_nothing(index_elements=["subnet_id", "ip_address"])
+    # Without the option the count of an INSERT is unknown (-1) with psycopg.
+    return statement.execution_options(preserve_rowcount=True)
 
 
 @cache

@@ -104,7 +104,8 @@ def chunks(ids: Iterable[str]) -> Iterator[Sequence[str]]:
 @cache
 def _insert(resource: Resource, dialect: str) -> Any:
     kind = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return kind(resource.table).on_conflict_do_nothing()
+    # Without the option the count of an INSERT is unknown (-1) with psycopg.
+    return kind(resource.table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 @cache
