@@ -63,13 +63,13 @@ def test_spread_is_equal(wanted: int, count: int, size: int) -> None:
 
 def test_a_silent_host_is_replaced_if_there_is_another_one() -> None:
     assert choose(2, ["net0", "net1"], hosts("net1", "net2"), {"net0"}) == Choice(
-        ("net1", "net2"), "net0 is silent; net2 carries least"
+        ("net1", "net2"), "silent: net0; carrying least: net2"
     )
 
 
 def test_a_silent_host_keeps_its_place_if_there_is_no_other() -> None:
     assert choose(2, ["net1", "net0"], hosts("net1"), {"net0"}) == Choice(
-        ("net1", "net0"), "net0 is silent, but there is nobody instead"
+        ("net1", "net0"), "silent, but there is nobody instead: net0"
     )
 
 

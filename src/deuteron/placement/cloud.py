@@ -9,16 +9,8 @@ import msgspec
 from sqlalchemy import func, select
 
 from deuteron.placement.decide import Candidate
-from deuteron.resources.hosts import agent_settings, dhcp_server, host, router_candidate
+from deuteron.resources.hosts import AGENT_TYPES, agent_settings, dhcp_server, host, router_candidate
 from deuteron.store import Tx
-
-AGENT_OF_ROLE = {
-    "l2": "Linux bridge agent",
-    "l3": "L3 agent",
-    "dhcp": "DHCP agent",
-    "metadata": "Metadata agent",
-}
-"""What Neutron calls the part of an agent that has a role."""
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +75,7 @@ def look(tx: Tx, down_after: float, watching_since: float) -> Cloud:
 
 
 def _host(row: Any) -> Host:
-    disabled = {r for r, agent in AGENT_OF_ROLE.items() if not agent_settings(row, agent).admin_state_up}
+    disabled = {r for r, agent in AGENT_TYPES.items() if not agent_settings(row, agent).admin_state_up}
     return Host(
         name=row.name,
         roles=frozenset(row.roles),

@@ -82,23 +82,16 @@ def _reason(
     kept: Sequence[str],
     wanted: int,
 ) -> str:
-    parts = []
-    if replaced:
-        parts.append(f"{_names(replaced)} is silent")
-    if gone:
-        parts.append(f"{_names(gone)} is not able to")
-    if surplus:
-        parts.append(f"{_names(surplus)} is more than the {wanted} wanted")
-    if new:
-        parts.append(f"{_names(new)} carries least")
-    if kept:
-        parts.append(f"{_names(kept)} is silent, but there is nobody instead")
-    if not parts and list(current) == list(hosts):
-        parts.append("as it is" if hosts else "there is no host for it")
-    elif not hosts:
+    named = {
+        "silent": replaced,
+        "not able to": gone,
+        f"more than {wanted}": surplus,
+        "carrying least": new,
+        "silent, but there is nobody instead": kept,
+    }
+    parts = [f"{what}: {', '.join(names)}" for what, names in named.items() if names]
+    if not hosts:
         parts.append("there is no host for it")
-    return "; ".join(parts)
-
-
-def _names(hosts: Sequence[str]) -> str:
-    return ", ".join(hosts)
+    elif list(current) == list(hosts) and not parts:
+        parts.append("as it is")
+    return "; ".join(parts or ["in another order"])

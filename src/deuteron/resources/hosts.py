@@ -14,6 +14,14 @@ from deuteron.store import ID_LENGTH, Json, Tx, metadata
 
 NAME_LENGTH = 255
 
+AGENT_TYPES = {
+    "l2": "Linux bridge agent",
+    "l3": "L3 agent",
+    "dhcp": "DHCP agent",
+    "metadata": "Metadata agent",
+}
+"""What Neutron calls the part of an agent that has a role."""
+
 host = Table(
     "host",
     metadata,
