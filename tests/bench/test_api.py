@@ -15,7 +15,8 @@ def test_an_operation_is_in_milliseconds_with_a_rate() -> None:
 
 def test_a_tiny_run_on_sqlite_measures_everything() -> None:
     said: list[str] = []
-    group: Group = measure(1, said.append, ["sqlite"], TINY)
+    group = Group("api")
+    measure(group, 1, said.append, ["sqlite"], TINY)
     assert said == ["api: sqlite, empty", "api: sqlite, 200 ports"]
     assert len(group.figures) == 2 * 9
     assert all(figure.samples and min(figure.samples) > 0 for figure in group.figures)

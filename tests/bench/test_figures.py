@@ -61,4 +61,4 @@ def test_the_summary_counts_bounds_and_names_those_that_were_missed() -> None:
     free = Figure("d", "ms", (3.0,))
     assert Group("g", [good, free]).summary == "g: 1 of 1 bounds kept"
     assert Group("g", [good, bad, absent, free]).summary == "g: 1 of 3 bounds kept; not kept: b, c"
-    assert Group("g", error="no lab").summary == "g: not measured: no lab"
+    assert Group("g", error="no lab").summary == "g: not measured to the end: no lab"

@@ -9,11 +9,12 @@ from deuteron.bench.processes import BenchError
 from deuteron.cli import bench, main
 
 
-def _good(runs: int, say: run.Say) -> Group:
-    return Group("good", [Figure("x", "ms", (1.0,) * runs, Bound("at most", 0.5))])
+def _good(group: Group, runs: int, say: run.Say) -> None:
+    group.figures.append(Figure("x", "ms", (1.0,) * runs, Bound("at most", 0.5)))
 
 
-def _bad(runs: int, say: run.Say) -> Group:
+def _bad(group: Group, runs: int, say: run.Say) -> None:
+    group.notes.append("before it failed")
     raise BenchError("the lab did not come up")
 
 
@@ -29,7 +30,8 @@ def test_a_group_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     found = run.run(["bad", "good"], None, path, said.append)
     assert [group.error for group in found] == ["the lab did not come up", ""]
     assert found[1].figures[0].samples == (1.0, 1.0, 1.0)
-    assert "bad: not measured: the lab did not come up" in said[0]
+    assert "before it failed" in said[0]
+    assert "bad: not measured to the end: the lab did not come up" in said[0]
     assert json.loads(path.read_text())["good"]["figures"][0]["n"] == 3
 
 

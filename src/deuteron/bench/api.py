@@ -34,16 +34,16 @@ class Sizes:
 
 
 def measure(
+    group: Group,
     runs: int,
     say: Callable[[str], None],
     databases: Sequence[str] = DATABASES,
     sizes: Sizes = Sizes(),
-) -> Group:
+) -> None:
     """Measure every operation on every database, empty and filled.
 
     A database that cannot be had is named in the notes. Raises BenchError when a call fails.
     """
-    group = Group("api")
     for database in databases:
         for filled in (0, sizes.filled):
             label = f"{database}, {filled:,} ports" if filled else f"{database}, empty"
@@ -57,7 +57,6 @@ def measure(
             else:
                 group.figures += found.figures
                 group.notes += found.notes
-    return group
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Group:
     def summary(self) -> str:
         """Say in one line how many bounds were kept."""
         if self.error:
-            return f"{self.name}: not measured: {self.error}"
+            return f"{self.name}: not measured to the end: {self.error}"
         bounded = [figure for figure in self.figures if figure.bound is not None]
         kept = sum(figure.verdict == "ok" for figure in bounded)
         wrong = [figure.name for figure in bounded if figure.verdict != "ok"]

@@ -68,7 +68,7 @@ def commands(number: int, instance: Instance) -> list[str]:
 
 def checksum(data: bytes) -> int:
     """Return the internet checksum (RFC 1071) of an even number of bytes."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -85,9 +85,8 @@ def answered(packet: bytes, identifier: int) -> int | None:
     start = (packet[0] & 0x0F) * 4
     if len(packet) < start + 8:
         return None
-    sequence: int
     kind, _, _, found, sequence = struct.unpack_from("!BBHHH", packet, start)
-    return sequence if kind == _ECHO_REPLY and found == identifier else None
+    return int(sequence) if kind == _ECHO_REPLY and found == identifier else None
 
 
 class Search:

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
-from deuteron.bench.load import Client
 from deuteron.bench.processes import BenchError, deuteron
+from deuteron.lab.client import Client
 
 COMPUTE = ("compute1", "compute2")
 OUTSIDE_HOST = "outside"
@@ -43,14 +44,17 @@ class Lab:
             raise BenchError(f"deuteron lab {' '.join(words)}: status {done.returncode}: {said}")
         return done.stdout
 
-    def start(self, place: str, *command: str) -> "subprocess.Popen[str]":
-        """Start a command in a host or instance, with pipes to it; whoever starts it ends it."""
+    def start(self, place: str, *command: str, errors: IO[str]) -> "subprocess.Popen[str]":
+        """Start a command in a host or instance, with pipes to it; whoever starts it ends it.
+
+        What it complains of goes to the file `errors`.
+        """
         return subprocess.Popen(
             deuteron("lab", "exec", place, "--", *command),
             env=_environment(self.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             text=True,
             start_new_session=True,
         )
@@ -61,8 +65,8 @@ class Lab:
         return found
 
     def client(self) -> Client:
-        """Return a connection to its API."""
-        return Client(self.status()["endpoint"])
+        """Return a client of its API."""
+        return Client(self.status()["endpoint"], VERB_TIMEOUT)
 
 
 def _environment(name: str) -> dict[str, str]:
@@ -110,13 +114,13 @@ def ha_router(cloud: Cloud, name: str, subnet: str) -> dict[str, Any]:
     """Create a redundant router with a gateway and one interface."""
     gateway = {"network_id": cloud.external}
     router = cloud.client.create("router", name=name, ha=True, external_gateway_info=gateway)
-    cloud.client.call("PUT", f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet})
+    cloud.client.put(f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet})
     return router
 
 
 def ha_states(client: Client, router: str) -> dict[str, str]:
     """Return what each candidate host of a router is for it, of those hosts that are alive."""
-    agents = client.call("GET", f"/v2.0/routers/{router}/l3-agents")["agents"]
+    agents = client.get(f"/v2.0/routers/{router}/l3-agents")["agents"]
     return {agent["host"]: agent["ha_state"] for agent in agents if agent["alive"]}
 
 
@@ -140,3 +144,14 @@ def settled(client: Client, router: str, candidates: int, timeout: float = 60.0)
                 f"router {router} has not settled after {timeout:.0f} s: {states or 'no candidate'}"
             )
         time.sleep(0.1)
+
+
+def instance_port(client: Client, network: str) -> dict[str, Any]:
+    """Create the port of an instance on the first compute host."""
+    return client.create(
+        "port",
+        network_id=network,
+        device_owner="compute:nova",
+        device_id=str(uuid.uuid4()),
+        **{"binding:host_id": COMPUTE[0]},
+    )

@@ -8,9 +8,11 @@ from deuteron.bench import api
 from deuteron.bench.figures import Group
 from deuteron.bench.processes import BenchError
 from deuteron.bench.report import document, table
+from deuteron.lab.topology import LabError
 
 Say = Callable[[str], None]
-Measure = Callable[[int, Say], Group]
+Measure = Callable[[Group, int, Say], None]
+"""Adds figures to a group, from so many runs; what it has added before it fails is kept."""
 
 GROUPS: dict[str, tuple[Measure, int]] = {
     "api": (api.measure, 3),
@@ -27,10 +29,11 @@ def run(names: Sequence[str], runs: int | None, path: Path | None, say: Say) -> 
     _write(groups, path)
     for name in names:
         measure, usual = GROUPS[name]
+        groups.append(Group(name))
         try:
-            groups.append(measure(runs or usual, say))
-        except BenchError as error:
-            groups.append(Group(name, error=str(error)))
+            measure(groups[-1], runs or usual, say)
+        except (BenchError, LabError) as error:
+            groups[-1].error = str(error)
         _write(groups, path)
         say(table(groups[-1:]))
     return groups

@@ -80,5 +80,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _tail(path: Path, size: int = 2000) -> str:
-    return path.read_text(errors="replace")[-size:].strip() or "none"
+def _tail(path: Path, lines: int = 5) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) or "none"
