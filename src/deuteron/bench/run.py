@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deuteron.bench import api
+from deuteron.bench import api, crash, move, scale
 from deuteron.bench.figures import Group
 from deuteron.bench.processes import BenchError
 from deuteron.bench.report import document, table
@@ -16,6 +16,9 @@ Measure = Callable[[Group, int, Say], None]
 
 GROUPS: dict[str, tuple[Measure, int]] = {
     "api": (api.measure, 3),
+    "crash": (crash.measure, 10),
+    "move": (move.measure, 20),
+    "scale": (scale.measure, 1),
 }
 """Each group, and how many runs of it make its figures when nobody says."""
 

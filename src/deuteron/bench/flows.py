@@ -1,0 +1,59 @@
+"""Traffic through a redundant router, in both directions, and how it took what happened meanwhile."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deuteron.bench.labs import OUTSIDE, OUTSIDE_HOST
+from deuteron.bench.stage import INSIDE, Stage
+from deuteron.lab.probing import Prober
+from deuteron.lab.state import Lab
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What a UDP echo every 2 ms and a TCP connection beside it met."""
+
+    lost: int
+    """Datagrams without an answer."""
+    gap_ms: float
+    """The longest run of them."""
+    tcp_survived: bool
+    tcp_stall_ms: float
+    """The longest time in which nothing came back on the connection."""
+
+
+class Flows:
+    """Probes that run as long as the `with` block: from an instance outwards (SNAT), and to a floating IP."""
+
+    def __init__(self, stage: Stage) -> None:
+        """Start, and return when everything is answered. Raises LabError."""
+        lab = Lab(stage.lab.name)
+        floating = stage.floating_ip
+        self._probers: dict[str, Prober] = {}
+        try:
+            self._probers["SNAT"] = Prober(lab, INSIDE, [f"udp:{OUTSIDE}", f"tcp:{OUTSIDE}"])
+            self._probers["floating IP"] = Prober(lab, OUTSIDE_HOST, [f"udp:{floating}", f"tcp:{floating}"])
+            for prober in self._probers.values():
+                prober.wait_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> "Flows":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for prober in self._probers.values():
+            prober.kill()
+
+    def stop(self) -> dict[str, Flow]:
+        """End the traffic; return what each flow met. Raises LabError."""
+        found = {name: flow(*prober.stop()) for name, prober in self._probers.items()}
+        self._probers = {}
+        return found
+
+
+def flow(udp: Mapping[str, Any], tcp: Mapping[str, Any]) -> Flow:
+    """Return what the results of the two probes of a flow say."""
+    return Flow(udp["lost"], udp["longest_gap_ms"], tcp["survived"], tcp["longest_stall_ms"])
