@@ -1,11 +1,19 @@
 """The placement loop with a real database and agents that pretend."""
 
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Table
 
-from deuteron.plan.units import Dhcp, Lease
+from deuteron.placement import moves, planned
+from deuteron.placement.service import Placement
+from deuteron.plan.units import Dhcp, Election, Lease, Remote, Router
+from deuteron.resources import hosts
+from deuteron.resources.call import Call
 from tests.placement.cloud import Cloud, sqlite
 
 
@@ -31,3 +39,257 @@ def test_a_network_gets_two_dhcp_servers_on_different_hosts(cloud: Cloud) -> Non
     units = [cloud.agents[name].units(Dhcp)[network] for name in hosts]
     assert units[0].addresses != units[1].addresses
     assert all(unit.metadata for unit in units)
+
+
+def routers_of(cloud: Cloud, router: str) -> dict[str, Router]:
+    found = {name: agent.units(Router).get(router) for name, agent in cloud.agents.items()}
+    return {name: unit for name, unit in found.items() if unit}
+
+
+def active(cloud: Cloud, router: str) -> str | None:
+    return cloud.db.read_now(lambda tx: moves.active_host(tx, router))
+
+
+def open_on(cloud: Cloud, router: str) -> set[str]:
+    """The hosts whose agent, by what it knows, has the router's gate open."""
+    found = set()
+    for name, unit in routers_of(cloud, router).items():
+        state = cloud.agents[name].states.get(unit.election or "")
+        if (
+            unit.gate == "open"
+            or unit.draining
+            or (unit.gate == "election" and state and state.state == "active")
+        ):
+            found.add(name)
+    return found
+
+
+@pytest.fixture
+def three(cloud: Cloud) -> Cloud:
+    for name in ("net1", "net2", "net3"):
+        cloud.agent(name)
+    return cloud
+
+
+def redundant_router(cloud: Cloud) -> str:
+    external = cloud.external()
+    inside = cloud.network("10.1.0.0/24")
+    made = cloud.create("routers", ha=True, external_gateway_info={"network_id": external["id"]})
+    subnets = [one for one in cloud.list("subnets") if one["network_id"] == inside["id"]]
+    cloud.action("routers", made["id"], "add_router_interface", subnet_id=subnets[0]["id"])
+    cloud.until(lambda: len(routers_of(cloud, made["id"])) == 3 and active(cloud, made["id"]))
+    return str(made["id"])
+
+
+def test_a_redundant_router_is_built_on_three_hosts_and_active_on_the_first(three: Cloud) -> None:
+    router = redundant_router(three)
+    units = three.until(lambda: [u for u in routers_of(three, router).values() if u.gateway and u.interfaces])
+    three.until(lambda: all(len(agent.units(Election)) == 1 for agent in three.agents.values()))
+    assert len(open_on(three, router)) == 1
+    assert {len(unit.twins) for unit in units} == {2}
+    assert {unit.nexthops for unit in units} == {("203.0.113.1",)}
+    elections = [agent.units(Election) for agent in three.agents.values()]
+    assert len({tuple(found) for found in elections}) == 1, "one election for all"
+    priorities = sorted(unit.priority for found in elections for unit in found.values())
+    assert priorities == [150, 200, 250]
+    assert {len(unit.peers) for found in elections for unit in found.values()} == {2}
+
+
+def test_routers_share_elections_and_are_spread(three: Cloud) -> None:
+    made = [three.create("routers", ha=True)["id"] for _ in range(6)]
+    three.until(lambda: all(active(three, id_) for id_ in made))
+    hosts = [active(three, id_) for id_ in made]
+    assert {hosts.count(name) for name in three.agents} == {2}
+    three.until(lambda: all(len(agent.units(Election)) == 3 for agent in three.agents.values()))
+    vrids = {unit.vrid for unit in three.agents["net1"].units(Election).values()}
+    assert vrids == {1, 2, 3}
+
+
+def test_a_promotion_is_written_down_with_its_cause(three: Cloud) -> None:
+    router = redundant_router(three)
+    first = active(three, router)
+    assert first
+    three.until(lambda: all(len(agent.states) == 1 for agent in three.agents.values()))
+    three.agents[first].silent = True
+    three.until(lambda: active(three, router) != first)
+    second = active(three, router)
+    history = three.call(lambda call: planned.history_of(call, router))
+    assert [(one["from"], one["to"], one["epoch"]) for one in history[:1]] == [(first, second, len(history))]
+    remote = [unit for a in three.agents.values() for unit in a.units(Remote).values() if unit.moves]
+    assert remote
+
+
+def move(cloud: Cloud, router: str, target: str) -> list[set[str]]:
+    """Move a router and wait for the end; return on which hosts it was open meanwhile."""
+    cloud.call(lambda call: planned.move(call, router, target))
+    seen: list[set[str]] = []
+
+    def moved() -> bool:
+        seen.append(open_on(cloud, router))
+        return not running(cloud, router)
+
+    cloud.until(moved)
+    return seen
+
+
+def running(cloud: Cloud, router: str) -> bool:
+    return bool(cloud.call(lambda call: moves.running(call.tx, router)))
+
+
+def last_move(cloud: Cloud, router: str) -> dict[str, Any]:
+    return cloud.call(lambda call: planned.moves_of(call, router))[0]
+
+
+def another(cloud: Cloud, host: str | None) -> str:
+    return next(name for name in sorted(cloud.agents) if name != host)
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_planned_move_never_closes_all_gates(three: Cloud, times: int) -> None:
+    router = redundant_router(three)
+    three.until(lambda: all(len(agent.states) == 1 for agent in three.agents.values()))
+    for _ in range(times):
+        target = another(three, active(three, router))
+        seen = move(three, router, target)
+        assert all(seen), "somebody forwards at any moment"
+        assert active(three, router) == target
+        assert all(not unit.draining for unit in routers_of(three, router).values())
+        phases = [step["phase"] for step in last_move(three, router)["steps"]]
+        assert phases == ["requested", "build", "drain", "switch", "overlap", "close", "done"]
+    three.until(lambda: open_on(three, router) == {target})
+    assert len(routers_of(three, router)) == 3
+
+
+def test_a_move_that_the_target_does_not_follow_leads_back(
+    three: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moves, "PATIENCE", {"build": 0.3})
+    router = redundant_router(three)
+    before = active(three, router)
+    candidates = {name: unit.election for name, unit in routers_of(three, router).items()}
+    target = another(three, before)
+    three.agents[target].silent = True
+    move(three, router, target)
+    three.until(lambda: open_on(three, router) == {before})
+    assert last_move(three, router)["phase"] == "failed"
+    assert target in last_move(three, router)["detail"]
+    three.agents[target].silent = False
+    three.until(lambda: {n: u.election for n, u in routers_of(three, router).items()} == candidates)
+
+
+def test_another_controller_finishes_a_move(three: Cloud) -> None:
+    router = redundant_router(three)
+    target = another(three, active(three, router))
+    three.placement.stop()
+    three.call(lambda call: planned.move(call, router, target))
+    for phase in ("build", "drain", "switch", "overlap", "close", "done"):
+        loop = Placement(three.db, three.settings)
+        loop.start()
+        three.until(partial(_reached, three, router, phase))
+        loop.stop()
+    three.until(lambda: open_on(three, router) == {target})
+
+
+def _reached(cloud: Cloud, router: str, phase: str) -> bool:
+    return any(step["phase"] == phase for step in last_move(cloud, router)["steps"])
+
+
+def test_a_plain_router_moves_without_a_gap(three: Cloud) -> None:
+    router = three.create("routers", ha=False)["id"]
+    three.until(lambda: open_on(three, router))
+    target = another(three, active(three, router))
+    assert all(move(three, router, target))
+    three.until(lambda: set(routers_of(three, router)) == {target})
+    assert open_on(three, router) == {target}
+
+
+def test_moves_that_make_no_sense_are_refused(three: Cloud) -> None:
+    router = redundant_router(three)
+    here = active(three, router)
+    for host, reason in ((here, "already"), ("nowhere", "no such host")):
+        with pytest.raises(planned.HostCannotCarryRouter, match=reason):
+            three.call(partial(planned.move, router_id=router, host=str(host)))
+    other = next(name for name in three.agents if name != here)
+    three.placement.stop()
+    three.call(lambda call: planned.move(call, router, other))
+    with pytest.raises(planned.RouterIsMoving):
+        three.call(lambda call: planned.move(call, router, other))
+
+
+def test_a_dead_hosts_dhcp_server_moves_with_its_port(tmp_path: Path) -> None:
+    cloud = Cloud(sqlite(tmp_path), agent_down_time=1.0)
+    try:
+        for name in ("net1", "net2", "net3"):
+            cloud.agent(name)
+        network = cloud.network()["id"]
+        cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
+        dead, stays = dhcp_hosts(cloud, network)
+        before = cloud.agents[dead].units(Dhcp)[network]
+        cloud.agents[dead].silent = True
+        (spare,) = set(cloud.agents) - {dead, stays}
+        cloud.until(lambda: network in cloud.agents[spare].units(Dhcp), 20)
+        after = cloud.agents[spare].units(Dhcp)[network]
+        assert (after.port, after.mac, after.addresses) == (before.port, before.mac, before.addresses)
+        cloud.agents[dead].silent = False
+        cloud.until(lambda: dhcp_hosts(cloud, network) == sorted([stays, spare]))
+    finally:
+        cloud.close()
+
+
+def test_a_plain_router_of_a_dead_host_is_placed_elsewhere(tmp_path: Path) -> None:
+    cloud = Cloud(sqlite(tmp_path), agent_down_time=1.0)
+    try:
+        for name in ("net1", "net2"):
+            cloud.agent(name)
+        router = cloud.create("routers", ha=False)["id"]
+        cloud.until(lambda: open_on(cloud, router))
+        dead = active(cloud, router)
+        assert dead
+        cloud.agents[dead].silent = True
+        cloud.until(lambda: routers_of(cloud, router).get(another(cloud, dead)), 20)
+        cloud.until(lambda: active(cloud, router) == another(cloud, dead))
+    finally:
+        cloud.close()
+
+
+def test_silence_while_the_server_was_away_is_nobodys_fault(tmp_path: Path) -> None:
+    cloud = Cloud(sqlite(tmp_path), agent_down_time=1.0)
+    for name in ("net1", "net2", "net3"):
+        cloud.agent(name)
+    network = cloud.network()["id"]
+    cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
+    before = dhcp_hosts(cloud, network)
+    cloud.close()
+    time.sleep(1.5)
+    cloud = Cloud(sqlite(tmp_path), agent_down_time=1.0)
+    try:
+        (spare,) = {"net1", "net2", "net3"} - set(before)
+        cloud.agent(spare)
+        time.sleep(0.3)
+        for name in before:
+            cloud.agent(name)
+        time.sleep(0.5)
+        cloud.until(lambda: dhcp_hosts(cloud, network) == before)
+    finally:
+        cloud.close()
+
+
+def test_nothing_is_left_of_what_is_deleted(three: Cloud) -> None:
+    router = redundant_router(three)
+    inside = next(
+        one for one in three.list("networks") if one["name"] == "net" and not one["router:external"]
+    )
+    three.until(lambda: len(dhcp_hosts(three, inside["id"])) == 2)
+    three.update("subnets", inside["subnets"][0], enable_dhcp=False)
+    three.until(lambda: not dhcp_hosts(three, inside["id"]))
+    three.action("routers", router, "remove_router_interface", subnet_id=inside["subnets"][0])
+    three.delete("routers", router)
+    three.delete("networks", inside["id"])
+    three.until(lambda: not routers_of(three, router))
+    tables = (hosts.router_candidate, hosts.router_move)
+    three.until(lambda: not any(three.call(partial(_rows, table=table)) for table in tables))
+    assert not any(key.startswith(("router/", "remote/")) for a in three.agents.values() for key in a.plan)
+
+
+def _rows(call: Call, table: Table) -> list[Any]:
+    return list(call.tx.execute(table.select()))

@@ -123,14 +123,19 @@ def request(tx: Tx, router_id: str, candidates: Sequence[str], reason: str, now:
 
 def active_host(tx: Tx, router_id: str) -> str | None:
     """Return the host on which a router is active; None if nobody said so yet."""
-    joined = (
-        select(router_candidate.c.host, router_candidate.c.gate, election.c.active)
-        .outerjoin(election, election.c.id == router_candidate.c.election_id)
-        .where(router_candidate.c.router_id == router_id)
-        .order_by(router_candidate.c.draining, router_candidate.c.position)
-    )
-    for row in tx.execute(joined):
-        if row.gate == "open" or (row.gate == "election" and row.active == row.host):
+    candidates = list(_candidates(tx, router_id).values())
+    riding = {row.election_id for row in candidates if row.election_id}
+    found = tx.execute(select(election.c.id, election.c.active).where(election.c.id.in_(riding)))
+    return active_of(candidates, {row.id: row.active for row in found})
+
+
+def active_of(candidates: Sequence[Any], active: Mapping[str, str | None]) -> str | None:
+    """Return the host of the candidate that is open; of two, the one that is not leaving.
+
+    `active` are the active hosts of the elections.
+    """
+    for row in sorted(candidates, key=lambda one: (one.draining, one.position)):
+        if row.gate == "open" or (row.gate == "election" and active.get(row.election_id) == row.host):
             return str(row.host)
     return None
 

@@ -32,7 +32,7 @@ def decide(call: Call, cloud: Cloud, router_id: str) -> Wanted:
         return Wanted((), "the router is gone", settled=not found)
     if moves.running(call.tx, router_id):
         return Wanted(tuple(c.host for c in found), "it is on its way", settled=True)
-    physical = _physical_networks(call, router_id)
+    physical = physical_networks(call, router_id)
     current = [c.host for c in found]
     wanted = (call.settings.max_l3_agents_per_router or len(cloud.hosts)) if row["ha"] else 1
     choice = choose(
@@ -109,7 +109,7 @@ def _remove(tx: Tx, router_id: str) -> None:
     tx.execute(delete(router_move).where(router_move.c.router_id == router_id))
 
 
-def _physical_networks(call: Call, router_id: str) -> list[str]:
+def physical_networks(call: Call, router_id: str) -> list[str]:
     """Return the physical networks that a router's ports are on."""
     table = port.resource.table
     networks = network.resource.table

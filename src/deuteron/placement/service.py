@@ -34,6 +34,7 @@ TICK_SECONDS = 1.0
 MOVE_TICK_SECONDS = 0.02
 FULL_SECONDS = 60.0
 SWEEP_SECONDS = 5.0
+SLEPT_SECONDS = 3.0
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class Placement:
     def _watch(self) -> None:
         """Notice that this process slept: then nobody else can be blamed for silence."""
         now = time.time()
-        if abs(now - self._last_tick) > self._settings.agent_down_time / 2:
+        if abs(now - self._last_tick) > SLEPT_SECONDS:
             self._watching_since = now
         self._last_tick = now
 

@@ -1,0 +1,105 @@
+"""Moves that somebody asks for, and what became of them."""
+
+import time
+from typing import Any
+
+from sqlalchemy import select
+
+from deuteron.placement import moves, routers
+from deuteron.placement.cloud import look
+from deuteron.resources import router, rows
+from deuteron.resources.call import Call
+from deuteron.resources.errors import Conflict, HTTPBadRequest
+from deuteron.resources.hosts import router_history, router_move
+
+MAX_SHOWN = 100
+
+
+class RouterIsMoving(Conflict):
+    """`id`, `move`."""
+
+    message = "Router {id} is moving already (move {move})."
+
+
+class HostCannotCarryRouter(Conflict):
+    """`host`, `id`, `reason`."""
+
+    message = "Host {host} cannot carry router {id}: {reason}."
+
+
+def move(call: Call, router_id: str, host: str) -> dict[str, Any]:
+    """Ask that a router goes to a host. Raises RouterNotFound, RouterIsMoving, HostCannotCarryRouter."""
+    row = rows.get(call, router.resource, _clean(router_id), lock=True)
+    running = moves.running(call.tx, router_id)
+    if running:
+        raise RouterIsMoving(id=router_id, move=running.id)
+    reason = _objection(call, router_id, host)
+    if reason:
+        raise HostCannotCarryRouter(host=host, id=router_id, reason=reason)
+    before = [candidate.host for candidate in routers.candidates(call.tx, router_id)]
+    hosts = [host, *(name for name in before if name != host)]
+    wanted = len(before) if row["ha"] else 1
+    id_ = moves.request(call.tx, router_id, hosts[: max(1, wanted)], "asked for", time.time())
+    return shown(call.tx.execute(select(router_move).where(router_move.c.id == id_)).one())
+
+
+def _objection(call: Call, router_id: str, host: str) -> str | None:
+    """Return why a router cannot go to a host; None if it can."""
+    cloud = look(call.tx, call.settings.agent_down_time, watching_since=0)
+    there = cloud.hosts.get(host)
+    if there is None:
+        return f"there is no such host (there are: {', '.join(sorted(cloud.hosts)) or 'none'})"
+    if host not in cloud.alive:
+        return "its agent is not alive"
+    physical = routers.physical_networks(call, router_id)
+    if not cloud.able(host, "l3"):
+        return "its agent has not the role l3"
+    if not cloud.able(host, "l3", physical):
+        missing = sorted(set(physical) - there.physical_networks)
+        return f"it is not attached to the physical network {', '.join(missing)}"
+    if moves.active_host(call.tx, router_id) == host:
+        return "it is active there already"
+    return None
+
+
+def moves_of(call: Call, router_id: str) -> list[dict[str, Any]]:
+    """Return a router's moves, the newest first."""
+    rows.get(call, router.resource, _clean(router_id))
+    found = call.tx.execute(select(router_move).where(router_move.c.router_id == router_id)).all()
+    newest = sorted(found, key=lambda one: one.steps[0][1], reverse=True)
+    return [shown(one) for one in newest[:MAX_SHOWN]]
+
+
+def shown(row: Any) -> dict[str, Any]:
+    """Return a move as it is shown; times are Unix times."""
+    steps = [{"phase": phase, "at": at, "reason": reason} for phase, at, reason in row.steps]
+    return {
+        "id": row.id,
+        "router_id": row.router_id,
+        "from": row.source,
+        "to": row.candidates[0],
+        "candidates": row.candidates,
+        "phase": row.phase,
+        "running": row.running is not None,
+        "reason": row.reason,
+        "detail": row.detail,
+        "seconds": steps[-1]["at"] - steps[0]["at"],
+        "steps": steps,
+    }
+
+
+def history_of(call: Call, router_id: str) -> list[dict[str, Any]]:
+    """Return who was active for a router, the newest first."""
+    rows.get(call, router.resource, _clean(router_id))
+    mine = select(router_history).where(router_history.c.router_id == router_id)
+    found = call.tx.execute(mine.order_by(router_history.c.epoch.desc()).limit(MAX_SHOWN))
+    return [
+        {"epoch": row.epoch, "at": row.at, "from": row.from_host, "to": row.to_host, "cause": row.cause}
+        for row in found
+    ]
+
+
+def _clean(router_id: str) -> str:
+    if "\0" in router_id:
+        raise HTTPBadRequest(msg="a router's id has no NUL")
+    return router_id
