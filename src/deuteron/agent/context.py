@@ -7,9 +7,6 @@ from pathlib import Path
 from deuteron.agent.status import Status
 from deuteron.agent.system.daemons import Daemons
 
-ALIAS = "deuteron"
-"""The `ifalias` of every device that we make: how a later agent knows it as ours."""
-
 
 @dataclass(frozen=True)
 class Context:

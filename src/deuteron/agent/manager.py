@@ -8,9 +8,8 @@ from deuteron.plan.units import Unit
 class Manager(Protocol):
     """Builds the units of some kinds on this host.
 
-    All methods are called from the reconcile thread alone. The first `apply` comes when the plan is known in
-    full: what is ours in the kernel and is not wanted then can go. Until a unit is deleted by name, or the plan
-    is known in full, nothing may be removed.
+    All methods are called from the reconcile thread alone. `apply` is only called when the plan is known in
+    full: what is ours in the kernel and is not wanted then can go.
     """
 
     @property

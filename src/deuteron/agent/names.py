@@ -1,4 +1,26 @@
-"""Names of devices and namespaces, as operators know them."""
+"""Names of devices and namespaces, as operators know them, and how we know which are ours."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+ALIAS = "deuteron"
+"""The `ifalias` of every device that we make."""
+
+
+def device_mac(device: str) -> str:
+    """Return the MAC address that our own devices are created with where no port's is required.
+
+    The kernel takes it with the creation, the alias only afterwards: a crash in between leaves a device that
+    is still known as ours.
+    """
+    digest = hashlib.sha256(f"{ALIAS}/{device}".encode()).hexdigest()
+    return "fe:" + ":".join(digest[index : index + 2] for index in range(0, 10, 2))
+
+
+def is_ours(link: Mapping[str, Any]) -> bool:
+    """Return whether a device, as `ip -j link` shows it, was made by an agent."""
+    return link.get("ifalias") == ALIAS or link.get("address") == device_mac(link["ifname"])
 
 
 def bridge(network: str) -> str:

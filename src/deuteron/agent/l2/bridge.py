@@ -1,0 +1,315 @@
+"""Networks as Linux bridges, with VXLAN or a physical device as the way out of the host."""
+
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from deuteron.agent import names
+from deuteron.agent.context import Context
+from deuteron.agent.l2 import devices, fdb
+from deuteron.agent.system import bridge, ip, sysctl
+from deuteron.agent.system.errors import SystemCommandError
+from deuteron.plan.units import Network, Port, Remote, Unit
+
+_NO_NETFILTER = {f"net/bridge/bridge-nf-call-{kind}": "0" for kind in ("iptables", "ip6tables", "arptables")}
+_DOOMED = 0x6465616D
+"""The device group of devices that are about to be deleted."""
+_FEW = 8
+"""Devices up to which asking for each is cheaper than asking for all."""
+
+
+class BridgeManager:
+    """One bridge for each network of this host; devices of instances are put into it as they are plugged."""
+
+    kinds: tuple[type[Unit], ...] = (Network, Port, Remote)
+    pending = False
+
+    def __init__(self, context: Context) -> None:
+        """Build on the host of `context`."""
+        self._context = context
+        self._networks: dict[str, Network] = {}
+        self._ports: dict[str, Port] = {}
+        self._taps: dict[str, str] = {}  # device -> port
+        self._remotes: dict[str, dict[str, Remote]] = {}  # network -> id -> remote
+        self._network_of: dict[str, str] = {}  # remote -> network
+        self._held: dict[str, fdb.Entries] = {}  # network -> what its device holds
+        self._gone: dict[str, Network] = {}
+        self._gone_taps: set[str] = set()
+        self._dirty: set[str] = set()  # networks
+        self._dirty_entries: set[str] = set()  # networks
+        self._dirty_ports: set[str] = set()
+        self._touched: set[str] = set()  # devices
+        self._built: set[str] = set()  # devices
+        self._compare = True
+
+    def put(self, unit: Unit) -> None:
+        """Note a new or changed unit."""
+        match unit:
+            case Network():
+                self._networks[unit.id] = unit
+                self._gone.pop(unit.id, None)
+                self._dirty.add(unit.id)
+            case Port():
+                self._ports[unit.id] = unit
+                self._taps[names.tap(unit.id)] = unit.id
+                self._gone_taps.discard(names.tap(unit.id))
+                self._dirty_ports.add(unit.id)
+            case Remote():
+                self._forget_remote(unit.id)
+                self._remotes.setdefault(unit.network, {})[unit.id] = unit
+                self._network_of[unit.id] = unit.network
+                self._dirty_entries.add(unit.network)
+
+    def delete(self, key: str) -> None:
+        """Note that a unit is gone."""
+        kind, _, identity = key.partition("/")
+        if kind == "network" and identity in self._networks:
+            self._gone[identity] = self._networks.pop(identity)
+            self._dirty.discard(identity)
+        elif kind == "port" and identity in self._ports:
+            del self._ports[identity]
+            self._taps.pop(names.tap(identity), None)
+            self._gone_taps.add(names.tap(identity))
+            self._dirty_ports.discard(identity)
+            self._context.status.set_port(identity, False)
+        elif kind == "remote":
+            self._forget_remote(identity)
+
+    def recheck(self) -> None:
+        """Compare everything at the next turn."""
+        self._compare = True
+
+    def concerns(self, device: str) -> bool:
+        """Return whether it may be a port's device or one of ours."""
+        return device.startswith(("tap", "brq", "vxlan-"))
+
+    def device_changed(self, device: str) -> None:
+        """Note that a device came, went or changed."""
+        self._touched.add(device)
+
+    def apply(self) -> dict[str, str]:
+        """Make the host so."""
+        self._notice_changes()
+        self._forget_taps()
+        problems = self._compare_all() if self._compare else {}
+        problems |= self._remove_networks()
+        problems |= self._build_networks()
+        problems |= self._write_entries()
+        problems |= self._connect_ports()
+        return problems
+
+    def _notice_changes(self) -> None:
+        for device in self._touched:
+            if device in self._taps:
+                self._dirty_ports.add(self._taps[device])
+            elif device in self._built and not _exists(device):
+                self._compare = True
+        self._touched.clear()
+
+    def _forget_remote(self, identity: str) -> None:
+        network = self._network_of.pop(identity, None)
+        if network is not None:
+            self._remotes[network].pop(identity)
+            if not self._remotes[network]:
+                del self._remotes[network]
+            self._dirty_entries.add(network)
+
+    def _compare_all(self) -> dict[str, str]:
+        """Mark everything, read what the devices hold, and remove what is ours and not wanted."""
+        present = [path for path in _NO_NETFILTER if Path("/proc/sys", path).exists()]
+        sysctl.write({path: _NO_NETFILTER[path] for path in present})
+        links = _links(ip.show("link show"))
+        held = fdb.held(bridge.show("fdb show"))
+        wanted = set()
+        for network in self._networks.values():
+            wanted |= _own_devices(network)
+            if network.vni is not None:
+                have = held.get(names.vxlan(network.vni), fdb.Entries())
+                self._held[network.id] = fdb.after_restart(have, self._wanted(network))
+        unwanted = {
+            name
+            for name, link in links.items()
+            if name.startswith(("brq", "vxlan-")) and names.is_ours(link) and name not in wanted
+        }
+        self._dirty |= self._networks.keys()
+        self._dirty_ports |= self._ports.keys()
+        self._compare = False
+        return self._delete_devices(unwanted, links)
+
+    def _remove_networks(self) -> dict[str, str]:
+        gone = list(self._gone.values())
+        if not gone:
+            return {}
+        unwanted = {name for network in gone for name in _own_devices(network)}
+        links = _look_up([*unwanted, *self._context.bridge_mappings.values()])
+        problems = self._delete_devices(
+            {name for name in unwanted & links.keys() if names.is_ours(links[name])}, links
+        )
+        if not problems:
+            for network in gone:
+                del self._gone[network.id]
+                self._held.pop(network.id, None)
+        return problems
+
+    def _delete_devices(self, unwanted: set[str], links: dict[str, devices.Link]) -> dict[str, str]:
+        """Delete devices, all at once: one by one, each would wait for the whole kernel to take notice."""
+        released = [
+            device
+            for device in self._context.bridge_mappings.values()
+            if links.get(device, {}).get("master", "") in unwanted
+        ]
+        self._built -= unwanted
+        marked = {f"device/{name}": [f"link set {name} group {_DOOMED}"] for name in sorted(unwanted)}
+        problems = ip.batch_groups(marked)
+        if len(problems) < len(marked):
+            problems |= ip.batch_groups({"device/*": [f"link delete group {_DOOMED}"]})
+        for device in released:
+            sysctl.write({f"net/ipv6/conf/{device}/disable_ipv6": "0"})
+        return problems
+
+    def _build_networks(self) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        todo: dict[str, devices.Work] = {}
+        mappings = self._context.bridge_mappings
+        networks = [self._networks[identity] for identity in sorted(self._dirty)]
+        links = _look_up([name for network in networks for name in self._devices(network)])
+        for network in networks:
+            try:
+                todo[network.id] = devices.work(network, links, mappings, self._context.local_ip)
+            except devices.Refused as error:
+                problems[network.key] = str(error)
+        problems |= _do({f"network/{identity}": work for identity, work in todo.items()})
+        for identity, work in todo.items():
+            if any(command.startswith("link add vxlan") for command in work.make):
+                self._held[identity] = fdb.Entries()
+            if f"network/{identity}" not in problems:
+                self._built |= _own_devices(self._networks[identity])
+                self._dirty.discard(identity)
+                self._dirty_entries.add(identity)
+        return problems
+
+    def _devices(self, network: Network) -> set[str]:
+        physical = self._context.bridge_mappings.get(network.physical_network or "")
+        return _own_devices(network) | ({physical} if physical else set())
+
+    def _wanted(self, network: Network) -> fdb.Entries:
+        return fdb.wanted(network, self._remotes.get(network.id, {}).values())
+
+    def _write_entries(self) -> dict[str, str]:
+        groups: dict[str, list[str]] = {}
+        targets: dict[str, fdb.Entries] = {}
+        for identity in sorted(self._dirty_entries):
+            network = self._networks.get(identity)
+            if network is None or network.vni is None:
+                self._dirty_entries.discard(identity)
+            elif identity not in self._dirty:
+                have = self._held.get(identity, fdb.Entries())
+                targets[identity] = self._wanted(network)
+                groups[network.key] = fdb.difference(names.vxlan(network.vni), have, targets[identity])
+        problems = bridge.batch_groups(groups)
+        for identity, entries in targets.items():
+            if f"network/{identity}" in problems:
+                self._compare = True  # what the device holds now is not known
+            else:
+                self._held[identity] = entries
+                self._dirty_entries.discard(identity)
+        return problems
+
+    def _connect_ports(self) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        groups: dict[str, list[str]] = {}
+        for identity in sorted(self._dirty_ports):
+            port = self._ports[identity]
+            device = names.tap(identity)
+            if not _exists(device):
+                self._context.status.set_port(identity, False)
+                self._dirty_ports.discard(identity)
+            elif port.network not in self._networks:
+                problems[port.key] = f"its network {port.network} is not planned for this host"
+            else:
+                groups[port.key] = _plug(port, device)
+        for key in groups:
+            problems |= _quieten(key, [names.tap(key.partition("/")[2])])
+        problems |= ip.batch_groups({key: group for key, group in groups.items() if key not in problems})
+        for key in groups:
+            identity = key.partition("/")[2]
+            well = key not in problems
+            self._context.status.set_port(identity, well and self._ports[identity].admin_state_up)
+            if well:
+                self._dirty_ports.discard(identity)
+        return problems
+
+    def _forget_taps(self) -> None:
+        """Take devices whose ports are gone out of our bridges; they are removed by who plugged them."""
+        present = [device for device in sorted(self._gone_taps) if _exists(device)]
+        links = _look_up(present)
+        ip.batch_groups(
+            {
+                device: [f"link set {device} nomaster"]
+                for device in present
+                if links.get(device, {}).get("master", "").startswith("brq")
+            }
+        )
+        self._gone_taps.clear()
+
+
+def _do(todo: Mapping[str, devices.Work]) -> dict[str, str]:
+    """Do the work for many networks at once; return what failed."""
+    problems = ip.batch_groups({key: work.make for key, work in todo.items() if work.make})
+    for key, work in todo.items():
+        if key not in problems:
+            problems |= _quieten(key, work.devices)
+    return problems | ip.batch_groups(
+        {key: work.start for key, work in todo.items() if work.start and key not in problems}
+    )
+
+
+def _quieten(key: str, quiet: Iterable[str]) -> dict[str, str]:
+    try:
+        for device in quiet:
+            sysctl.write(devices.quiet(device))
+    except SystemCommandError as error:
+        return {key: str(error)}
+    return {}
+
+
+def _own_devices(network: Network) -> set[str]:
+    """Return the names of the devices that we make for a network."""
+    made = {names.bridge(network.id)}
+    return made if network.vni is None else made | {names.vxlan(network.vni)}
+
+
+def _plug(port: Port, device: str) -> list[str]:
+    return [
+        f"link set {device} mtu {port.mtu}",
+        f"link set {device} master {names.bridge(port.network)}",
+        f"link set {device} {'up' if port.admin_state_up else 'down'}",
+    ]
+
+
+def _exists(device: str) -> bool:
+    try:
+        socket.if_nametoindex(device)
+    except OSError:
+        return False
+    return True
+
+
+def _links(dump: Iterable[devices.Link]) -> dict[str, devices.Link]:
+    return {link["ifname"]: link for link in dump}
+
+
+def _look_up(wanted: Sequence[str]) -> dict[str, devices.Link]:
+    """Return those devices that are there, with their addresses."""
+    present = [name for name in wanted if _exists(name)]
+    if len(present) > _FEW:
+        found = _links(ip.show("address show"))
+        return {name: found[name] for name in present if name in found}
+    links: dict[str, devices.Link] = {}
+    for name in present:
+        try:
+            links |= _links(ip.show(f"address show dev {name}"))
+        except SystemCommandError:
+            if _exists(name):
+                raise
+    return links

@@ -1,0 +1,149 @@
+"""The devices of a network on this host, as `ip` commands. Pure: from what is there to what to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deuteron.agent import names
+from deuteron.plan.units import Network
+
+Link = Mapping[str, Any]
+"""A device as `ip -j -d link show` prints it."""
+
+VXLAN_PORT = 4789
+
+
+class Refused(Exception):
+    """A network cannot be built here; the text says why and what to do."""
+
+
+@dataclass
+class Work:
+    """What to do for a network: `make`, then quieten `devices`, then `start`."""
+
+    make: list[str] = field(default_factory=list)
+    devices: list[str] = field(default_factory=list)
+    start: list[str] = field(default_factory=list)
+
+
+def uplink(network: Network, bridge_mappings: Mapping[str, str]) -> str:
+    """Return the device that leads out of this host. Raises Refused."""
+    if network.type == "vxlan":
+        if network.vni is None:
+            raise Refused("the plan has no VNI for it")
+        return names.vxlan(network.vni)
+    device = bridge_mappings.get(network.physical_network or "")
+    if device is None:
+        raise Refused(
+            f"this host has no device for the physical network {network.physical_network!r}: "
+            "name one in bridge_mappings"
+        )
+    return device
+
+
+def work(network: Network, links: Mapping[str, Link], bridge_mappings: Mapping[str, str], vtep: str) -> Work:
+    """Return what is to be done so that a network's bridge and its way out are there. Raises Refused."""
+    device = uplink(network, bridge_mappings)
+    todo = Work()
+    _bridge(todo, network, links)
+    if network.type == "vxlan":
+        _vxlan(todo, network, links, vtep)
+    else:
+        _physical(todo, network, device, links)
+    bridge = names.bridge(network.id)
+    if links.get(device, {}).get("master") != bridge:
+        # The master is set last of all that makes: a bridge's MTU follows its ports.
+        todo.make.append(f"link set {device} master {bridge}")
+    todo.start += [f"link set {name} up" for name in (device, bridge) if not _is_up(links.get(name))]
+    return todo
+
+
+def _bridge(todo: Work, network: Network, links: Mapping[str, Link]) -> None:
+    name = names.bridge(network.id)
+    link = _own(links, name, "bridge")
+    if link is None:
+        todo.make += [
+            f"link add {name} address {names.device_mac(name)} type bridge"
+            " mcast_snooping 0 stp_state 0 forward_delay 0",
+            f"link set {name} alias {names.ALIAS}",
+        ]
+    elif link.get("ifalias") != names.ALIAS:
+        todo.make.append(f"link set {name} alias {names.ALIAS}")
+    if link is None or link["mtu"] != network.mtu:
+        todo.start.append(f"link set {name} mtu {network.mtu}")
+    if link is None or "NOARP" not in link["flags"]:
+        todo.devices.append(name)
+        todo.start.append(f"link set {name} arp off")
+
+
+def _vxlan(todo: Work, network: Network, links: Mapping[str, Link], vtep: str) -> None:
+    name = names.vxlan(network.vni or 0)
+    link = _own(links, name, "vxlan")
+    if link and not _same_tunnel(link["linkinfo"]["info_data"], network, vtep):
+        todo.make.append(f"link delete {name}")
+        link = None
+    if link is None:
+        todo.make += [
+            f"link add {name} address {names.device_mac(name)} mtu {network.mtu} type vxlan"
+            f" id {network.vni} local {vtep} dstport {VXLAN_PORT} learning",
+            f"link set {name} alias {names.ALIAS}",
+        ]
+        todo.devices.append(name)
+        return
+    if link.get("ifalias") != names.ALIAS:
+        todo.make.append(f"link set {name} alias {names.ALIAS}")
+    if link["mtu"] != network.mtu:
+        todo.make.append(f"link set {name} mtu {network.mtu}")
+
+
+def _same_tunnel(data: Mapping[str, Any], network: Network, vtep: str) -> bool:
+    local = data.get("local") or data.get("local6")
+    return (data.get("id"), local, data.get("port")) == (network.vni, vtep, VXLAN_PORT)
+
+
+def _physical(todo: Work, network: Network, device: str, links: Mapping[str, Link]) -> None:
+    link = links.get(device)
+    if link is None:
+        raise Refused(f"there is no device {device}: plug it, or correct bridge_mappings")
+    if link["mtu"] < network.mtu:
+        raise Refused(f"{device} has the MTU {link['mtu']}, the network {network.mtu}: raise the device's")
+    master = link.get("master")
+    if master == names.bridge(network.id):
+        return
+    if master:
+        raise Refused(f"{device} belongs to {master}: take it out, or correct bridge_mappings")
+    # Moving addresses and routes to the bridge would put the host itself on the network, and a crash in the
+    # middle would cut it off; so the operator decides.
+    addresses = [
+        f"{info['local']}/{info['prefixlen']}"
+        for info in link.get("addr_info", ())
+        if info.get("scope") != "link" and "local" in info
+    ]
+    if addresses:
+        raise Refused(
+            f"{device} carries {', '.join(addresses)}, which would be lost inside a bridge: "
+            "move the address to another device"
+        )
+    todo.devices.append(device)
+
+
+def _own(links: Mapping[str, Link], name: str, kind: str) -> Link | None:
+    link = links.get(name)
+    if link is None:
+        return None
+    if not names.is_ours(link) or link.get("linkinfo", {}).get("info_kind") != kind:
+        raise Refused(f"a device {name} that is not ours is in the way: remove or rename it")
+    return link
+
+
+def _is_up(link: Link | None) -> bool:
+    return link is not None and "UP" in link["flags"]
+
+
+def quiet(device: str) -> dict[str, str]:
+    """Return the settings that keep the host itself out of a network that it only carries."""
+    return {
+        f"net/ipv6/conf/{device}/disable_ipv6": "1",
+        f"net/ipv4/conf/{device}/forwarding": "0",
+        f"net/ipv4/conf/{device}/rp_filter": "1",
+    }

@@ -1,0 +1,130 @@
+"""The agent of one host: its parts, wired."""
+
+import fcntl
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from deuteron import __version__
+from deuteron.agent import preflight
+from deuteron.agent.context import Context
+from deuteron.agent.follower import Follower
+from deuteron.agent.l2 import Layer2
+from deuteron.agent.l2.bridge import BridgeManager
+from deuteron.agent.manager import Manager
+from deuteron.agent.plan import PlanFile
+from deuteron.agent.reconciler import Reconciler
+from deuteron.agent.reporter import Reporter
+from deuteron.agent.settings import AgentSettings, ParsedSettings, parse
+from deuteron.agent.status import News, Status
+from deuteron.agent.system.daemons import Daemons
+from deuteron.agent.system.links import LinkMonitor
+from deuteron.plan.units import Report
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: AgentSettings) -> int:
+    """Run the agent until SIGTERM or SIGINT; return the exit status. Raises ConfigError.
+
+    The data plane and the daemons go on without it.
+    """
+    parsed = parse(settings)
+    run_dir, state_dir = Path(settings.run_dir), Path(settings.state_dir)
+    lock = _lock(run_dir)
+    if lock is None:
+        log.error("another agent runs in %s: stop it first, or set run_dir", run_dir)
+        return 1
+    lacks = preflight.missing(parsed)
+    for words in lacks:
+        log.error("%s", words)
+    if lacks:
+        return 1
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    status = Status()
+    daemons = Daemons(run_dir, on_change=status.changed.set)
+    status.watch_problems(daemons.problems)
+    context = Context(
+        host=parsed.host,
+        local_ip=parsed.local_ip,
+        bridge_mappings=parsed.bridge_mappings,
+        run_dir=run_dir,
+        state_dir=state_dir,
+        daemons=daemons,
+        status=status,
+    )
+    _start(settings, parsed, context)
+    stop.wait()
+    log.info("stopping; the data plane goes on")
+    return 0
+
+
+def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) -> None:
+    l2: Layer2 = BridgeManager(context)
+    managers = _managers(settings, parsed, context, l2)
+    reconciler = Reconciler(PlanFile(context.state_dir / "plan.ndjson"), managers, context.status)
+
+    def device_changed(name: str) -> None:
+        if l2.concerns(name):
+            reconciler.wake(l2, lambda: l2.device_changed(name))
+
+    threads: list[threading.Thread] = [
+        LinkMonitor(device_changed, reconciler.recheck),
+        reconciler,
+        Follower(parsed.server, parsed.host, reconciler.revision, reconciler.submit),
+        Reporter(
+            parsed.server,
+            parsed.host,
+            settings.report_interval,
+            context.status,
+            _report_writer(settings, parsed),
+        ),
+    ]
+    log.info("agent of %s, roles %s, underlay %s", parsed.host, ",".join(parsed.roles), parsed.local_ip)
+    for thread in threads:
+        thread.start()
+
+
+def _managers(settings: AgentSettings, parsed: ParsedSettings, context: Context, l2: Layer2) -> list[Manager]:  # noqa: ARG001
+    """Return what the roles ask for, in the order in which one builds on the other."""
+    return [l2]
+
+
+def _report_writer(settings: AgentSettings, parsed: ParsedSettings) -> Callable[[News], Report]:
+    started = time.time()
+
+    def write(news: News) -> Report:
+        return Report(
+            started=started,
+            roles=parsed.roles,
+            vtep=parsed.local_ip,
+            physical_networks=tuple(sorted(parsed.bridge_mappings)),
+            revision=news.revision,
+            ports_up=news.ports_up,
+            ports_down=news.ports_down,
+            full=news.full,
+            elections=news.elections,
+            problems=news.problems,
+            zone=settings.zone,
+            version=__version__,
+        )
+
+    return write
+
+
+def _lock(run_dir: Path) -> IO[str] | None:
+    """Return a file that stays locked while it is referred to; None when another agent holds it."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    file = (run_dir / "agent.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file

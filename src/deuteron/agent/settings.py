@@ -1,0 +1,97 @@
+"""The settings of `deuteron agent`: section [agent]."""
+
+import ipaddress
+import socket
+from typing import Literal, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+
+from deuteron.config import ConfigError
+
+Role = Literal["l2", "l3", "dhcp", "metadata"]
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent must be told."""
+
+    host: str = ""
+    """The name of this host in the cloud; default: its hostname."""
+    server: str = "http://127.0.0.1:9696"
+    local_ip: str = ""
+    """The address of this host on the underlay: the end of its tunnels."""
+    roles: str = "l2,l3,dhcp,metadata"
+    bridge_mappings: str = ""
+    """Physical networks and their devices: "external:eth2,storage:eth3"."""
+    zone: str = "nova"
+    state_dir: str = "/var/lib/deuteron"
+    run_dir: str = "/run/deuteron"
+    report_interval: float = 2.0
+    """Seconds between reports when nothing happens."""
+    dhcp_lease_duration: int = 86400
+    """Seconds."""
+    nova_metadata_host: str = ""
+    """Where Nova's metadata service is; without it the server's own knowledge of instances is served."""
+    nova_metadata_port: int = 8775
+    metadata_proxy_shared_secret: str = ""
+
+
+class ParsedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings whose text has a structure of its own."""
+
+    host: str
+    server: tuple[str, int]
+    local_ip: str
+    roles: tuple[Role, ...]
+    bridge_mappings: dict[str, str]
+
+
+def parse(settings: AgentSettings) -> ParsedSettings:
+    """Return what the texts in the settings mean. Raises ConfigError, which names the option."""
+    return ParsedSettings(
+        host=settings.host or socket.gethostname(),
+        server=_server(settings.server),
+        local_ip=_address(settings.local_ip),
+        roles=_roles(settings.roles),
+        bridge_mappings=_mappings(settings.bridge_mappings),
+    )
+
+
+def _server(text: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(text)
+        port = parts.port or 9696
+    except ValueError as error:
+        raise ConfigError(f"[agent] server = {text!r}: {error}") from None
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+        raise ConfigError(f"[agent] server = {text!r}: expected a URL such as http://10.0.0.1:9696")
+    return parts.hostname, port
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ConfigError(
+            f"[agent] local_ip = {text!r}: set the address of this host on the underlay network"
+        ) from None
+
+
+def _roles(text: str) -> tuple[Role, ...]:
+    wanted = {word.strip() for word in text.split(",") if word.strip()}
+    known: tuple[Role, ...] = get_args(Role)
+    if not wanted or wanted - set(known):
+        raise ConfigError(f"[agent] roles = {text!r}: expected some of {','.join(known)}")
+    return tuple(role for role in known if role in wanted)
+
+
+def _mappings(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in filter(None, (word.strip() for word in text.split(","))):
+        network, colon, device = item.partition(":")
+        if not (network and colon and device) or network in found:
+            raise ConfigError(
+                f"[agent] bridge_mappings = {text!r}: expected NETWORK:DEVICE,... and each network once"
+            )
+        found[network] = device
+    return found
