@@ -6,11 +6,21 @@ from pathlib import Path
 
 import msgspec
 
-from deuteron.agent.l3 import build
 from deuteron.agent.context import Context
+from deuteron.agent.l3 import build
+from deuteron.agent.manager import Manager
 from deuteron.agent.status import Status
 from deuteron.agent.system.daemons import Daemons
 from deuteron.plan import units
+
+
+def apply(managers: list[Manager]) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    for manager in managers:
+        problems.update(manager.apply())
+        while manager.pending:
+            problems.update(manager.apply())
+    return problems
 
 
 def main(host: str, local_ip: str) -> None:
@@ -39,9 +49,10 @@ def main(host: str, local_ip: str) -> None:
                 for manager in managers:
                     manager.delete(message["key"])
             case "apply":
-                answer = {}
+                answer = apply(managers)
+            case "recheck":
                 for manager in managers:
-                    answer.update(manager.apply())
+                    manager.recheck()
             case "elections":
                 context.status.tell_all()
                 answer = {report.id: report for report in context.status.take().elections}

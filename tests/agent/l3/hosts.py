@@ -68,7 +68,8 @@ class Host:
 
     def deuteron(self, *words: str, log: str = "/dev/null") -> int:
         """Start a verb in the background; return its pid as the host sees it."""
-        command = f"{Path(sys.executable).with_name('deuteron')} {' '.join(words)} </dev/null >>{log} 2>&1 & echo $!"
+        program = Path(sys.executable).with_name("deuteron")
+        command = f"{program} {' '.join(words)} </dev/null >>{log} 2>&1 & echo $!"
         return int(self.run(command))
 
     def power_off(self) -> None:

@@ -81,6 +81,10 @@ class Elections:
         self._run(election, mark)
 
     def _end(self, id_: str) -> None:
+        routers = (records.read(self._places.router(name), records.Router) for name in self._places.routers())
+        riding = sorted(router.id for router in routers if router and router.election == id_)
+        if riding:  # they are about to change to another; stopping this one now would close their gates
+            raise ValueError(f"its end waits for routers that ride on it: {', '.join(riding)}")
         self._context.daemons.stop(f"{_DAEMON}{id_}")
         self._places.election(id_).unlink(missing_ok=True)
         client.load(self._places, elections=[id_])

@@ -42,7 +42,7 @@ def connect(election: Election, same: Iterable[Election], local_ip: str) -> None
 
 def _make_device(election: Election, local_ip: str, inside: str, name: str) -> None:
     found = [link for link in ip.show("link show", inside) if link["ifname"] == name]
-    if found and ALIAS != found[0].get("ifalias") and found[0]["address"] != election.mac:
+    if found and found[0].get("ifalias") != ALIAS and found[0]["address"] != election.mac:
         raise ValueError(f"a foreign device {name} is in namespace {inside}: remove it")
     if found and not _fits(found[0], election, local_ip):
         ip.batch([f"link delete {name}"], inside)  # this host has another address than before

@@ -1,0 +1,154 @@
+"""What the kernel holds of a router, and the commands that make it what it must be."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deuteron.agent import names
+from deuteron.agent.l3.wanted import Device, Route, Twin
+from deuteron.agent.system.command import run
+
+Taps = Mapping[str, Mapping[str, Any]]
+"""Device on the host -> what `ip link show` says of it."""
+_OURS = ("qr-", "qg-")
+_DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What is in a router's namespace."""
+
+    links: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Device -> what `ip address show` says of it, our ports only."""
+    routes: frozenset[tuple[str, str]] = frozenset()
+    """(destination, next hop) of the routes that are not the kernel's own."""
+    ours: bool = True
+    """Whether the namespace is marked as made by us, or is empty."""
+
+
+def look(namespace: str) -> Inside:
+    """Return what is in a namespace. Raises SystemCommandError."""
+    queries = "address show\nroute show root 0.0.0.0/0\n"
+    links, routes = _documents(run(["ip", "-j", "-batch", "-"], queries, namespace))
+    (routes6,) = _documents(run(["ip", "-j", "-6", "route", "show"], netns=namespace))
+    loopback = next((link for link in links if link["ifname"] == "lo"), {})
+    return Inside(
+        links={link["ifname"]: link for link in links if link["ifname"].startswith(_OURS)},
+        routes=frozenset([*_foreign_routes(routes, 4), *_foreign_routes(routes6, 6)]),
+        ours=loopback.get("ifalias") == names.ALIAS or len(links) == 1,
+    )
+
+
+def _documents(text: str) -> list[list[dict[str, Any]]]:
+    """Return the JSON lists that several commands printed one after the other."""
+    decoder, found, rest = json.JSONDecoder(), [], text.strip()
+    while rest:
+        document, end = decoder.raw_decode(rest)
+        found.append([item for item in document if item])
+        rest = rest[end:].strip()
+    return found
+
+
+def _foreign_routes(routes: Iterable[Mapping[str, Any]], version: int) -> Iterable[tuple[str, str]]:
+    for route in routes:
+        if route.get("protocol") == "static":
+            destination = _DEFAULT[version] if route["dst"] == "default" else route["dst"]
+            if "/" not in destination:
+                destination += "/32" if version == 4 else "/128"
+            yield destination, route.get("gateway", "")
+
+
+def remove_ports(twin: Twin, inside: Inside) -> list[str]:
+    """Return the commands in the namespace that remove the ports the router has no more."""
+    wanted = {device.inside for device in twin.kernel.devices}
+    return [f"link delete {name}" for name in sorted(inside.links.keys() - wanted)]
+
+
+def make_ports(twin: Twin, taps: Taps, whole: Taps) -> list[str]:
+    """Return the commands on the host that make the ports; raises ValueError when a foreign device is there.
+
+    `taps` are all that there are, `whole` those of the router whose other end is where it must be. A tap has
+    the router's number as its group from its first moment, so the gate holds for it.
+    """
+    commands: list[str] = []
+    for device in twin.kernel.devices:
+        if device.tap in whole:
+            commands += _correct_tap(twin, device, whole[device.tap])
+            continue
+        if device.tap in taps:
+            if not names.is_ours(taps[device.tap]):
+                raise ValueError(f"a foreign device {device.tap} is in the way: remove or rename it")
+            commands.append(f"link delete {device.tap}")
+        commands += [
+            f"link add {device.tap} group {twin.number} mtu {device.mtu}"
+            f" address {names.device_mac(device.tap)} type veth"
+            f" peer name {device.inside} mtu {device.mtu} address {device.mac} netns {twin.namespace}",
+            f"link set {device.tap} alias {names.ALIAS} addrgenmode none",
+        ]
+    return commands
+
+
+def _correct_tap(twin: Twin, device: Device, tap: Mapping[str, Any]) -> Iterable[str]:
+    if tap.get("group") != str(twin.number):
+        yield f"link set {device.tap} group {twin.number}"
+    if tap.get("mtu") != device.mtu:
+        yield f"link set {device.tap} mtu {device.mtu}"
+    if tap.get("ifalias") != names.ALIAS:
+        yield f"link set {device.tap} alias {names.ALIAS} addrgenmode none"
+
+
+def plug_ports(twin: Twin, whole: Taps) -> dict[str, list[str]]:
+    """Return the commands on the host that put the ports on their bridges: tap -> commands."""
+    commands = {}
+    for device in twin.kernel.devices:
+        tap = whole.get(device.tap, {})
+        if tap.get("master") != device.bridge or "UP" not in tap.get("flags", ()):
+            commands[device.tap] = [f"link set {device.tap} master {device.bridge} up"]
+    return commands
+
+
+def set_ports(twin: Twin, inside: Inside) -> list[str]:
+    """Return the commands in the namespace that give the ports their addresses."""
+    commands = []
+    if not inside.links:
+        commands.append(f"link set lo alias {names.ALIAS}")
+    for device in twin.kernel.devices:
+        link = inside.links.get(device.inside)
+        if link is None or link["mtu"] != device.mtu or "UP" not in link["flags"]:
+            commands.append(f"link set {device.inside} mtu {device.mtu} up")
+        if link is not None and link["address"] != device.mac:
+            commands.append(f"link set {device.inside} address {device.mac}")
+        has = _addresses(link) if link else set()
+        commands += [f"address delete {a} dev {device.inside}" for a in sorted(has - {*device.addresses})]
+        for address in device.addresses:
+            if address not in has:
+                nodad = " nodad" if ":" in address else ""
+                commands.append(f"address add {address} dev {device.inside}{nodad}")
+    return commands
+
+
+def _addresses(link: Mapping[str, Any]) -> set[str]:
+    return {
+        f"{info['local']}/{info['prefixlen']}"
+        for info in link.get("addr_info", ())
+        if info.get("scope") != "link" or info.get("family") == "inet"
+    }
+
+
+def set_routes(twin: Twin, inside: Inside) -> dict[str, list[str]]:
+    """Return the commands in the namespace that set the routes: destination -> commands."""
+    wanted = {(route.destination, route.nexthop): route for route in twin.kernel.routes}
+    commands: dict[str, list[str]] = {}
+    for destination, nexthop in sorted(inside.routes - wanted.keys()):
+        via = f" via {nexthop}" if nexthop else ""
+        commands.setdefault(destination, []).append(f"route delete {destination}{via} proto static")
+    for (destination, nexthop), route in wanted.items():
+        if (destination, nexthop) not in inside.routes:
+            commands.setdefault(destination, []).append(_add(route))
+    return commands
+
+
+def _add(route: Route) -> str:
+    through = f" dev {route.device} onlink" if route.device else ""
+    return f"route replace {route.destination} via {route.nexthop}{through} proto static"

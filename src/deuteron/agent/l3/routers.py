@@ -1,0 +1,254 @@
+"""Routers on this host: namespaces, ports, rules, and what the switch must know of them."""
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from deuteron.agent import names
+from deuteron.agent.context import Context
+from deuteron.agent.l3 import kernel, wanted
+from deuteron.agent.l3.switch import client, records
+from deuteron.agent.l3.switch.records import Places
+from deuteron.agent.l3.wanted import Twin
+from deuteron.agent.system import files, ip, netns, nft, sysctl
+from deuteron.agent.system.daemons import Daemon
+from deuteron.agent.system.errors import SystemCommandError
+from deuteron.plan.units import FloatingIP, Router, Unit
+
+log = logging.getLogger(__name__)
+
+_PREFIX = names.router_namespace("")
+_RADVD = "radvd-"
+_AT_ONCE = 24
+"""Routers in one turn: others want theirs too."""
+_THREADS = 4
+
+Taps = Mapping[str, Mapping[str, Any]]
+
+
+class Routers:
+    """Builds Router units and the FloatingIP units of them."""
+
+    kinds: tuple[type[Unit], ...] = (Router, FloatingIP)
+
+    def __init__(self, context: Context) -> None:
+        """Nothing is built before the first `apply`."""
+        self._context = context
+        self._places = Places(context.run_dir)
+        self._routers: dict[str, Router] = {}
+        self._floating: dict[str, FloatingIP] = {}
+        self._changed: dict[str, None] = {}
+        self._unchecked: dict[str, None] = {}
+        self._compare = True
+        self._built: dict[str, Twin] = {}
+        self._ports: dict[str, set[str]] = {}
+        self._problems: dict[str, str] = {}
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="routers")
+
+    @property
+    def pending(self) -> bool:
+        """Whether routers wait for their turn."""
+        return bool(self._changed or self._unchecked)
+
+    def put(self, unit: Unit) -> None:
+        """Note a router or a floating IP."""
+        if isinstance(unit, Router):
+            self._routers[unit.id] = unit
+            self._changed[unit.id] = None
+        elif isinstance(unit, FloatingIP):
+            before = self._floating.get(unit.id)
+            self._floating[unit.id] = unit
+            self._changed.update({f.router: None for f in (before, unit) if f})
+
+    def delete(self, key: str) -> None:
+        """Note that a router or a floating IP is gone."""
+        kind, _, id_ = key.partition("/")
+        if kind == "router":
+            self._routers.pop(id_, None)
+            self._changed[id_] = None
+        elif kind == "floatingip" and (gone := self._floating.pop(id_, None)):
+            self._changed[gone.router] = None
+
+    def recheck(self) -> None:
+        """Have every router looked at again."""
+        self._compare = True
+
+    def apply(self) -> dict[str, str]:
+        """Build what changed, then look at what was not looked at yet; a number of routers at a time."""
+        self._places.make()
+        if self._compare:
+            self._built.clear()
+            self._unchecked = dict.fromkeys(sorted(self._routers.keys() | self._present()))
+            self._compare = False
+        again = {key.partition("/")[2] for key in self._problems} if not self.pending else set()
+        turn = list({**self._changed, **self._unchecked, **dict.fromkeys(sorted(again))})[:_AT_ONCE]
+        for id_ in turn:
+            self._changed.pop(id_, None)
+            self._unchecked.pop(id_, None)
+            self._problems.pop(f"router/{id_}", None)
+        for id_, problem in self._work(turn).items():
+            self._problems[f"router/{id_}"] = problem
+        return dict(self._problems)
+
+    def _present(self) -> set[str]:
+        """Return the routers of which there is something here that is ours."""
+        known = self._places.routers()
+        for name in netns.names():
+            id_ = name.removeprefix(_PREFIX)
+            if name.startswith(_PREFIX) and id_ not in self._routers and id_ not in known:
+                if kernel.look(name).ours:
+                    known.add(id_)
+                else:
+                    log.warning("namespace %s is not ours: left alone", name)
+        daemons = self._context.daemons.running()
+        return known | {name.removeprefix(_RADVD) for name in daemons if name.startswith(_RADVD)}
+
+    def _work(self, turn: list[str]) -> dict[str, str]:
+        """Build or remove routers; return what failed."""
+        problems: dict[str, str] = {}
+        twins = self._twins(turn, problems)
+        try:
+            todo = [twin for twin in twins if not self._is_built(twin)]
+            gone = [id_ for id_ in turn if id_ not in self._routers]
+            taps = _taps() if todo or gone else {}
+        except SystemCommandError as error:
+            return dict.fromkeys(turn, str(error))
+        self._shut([twin for twin in todo if twin.namespace not in netns.names()], problems)
+        build = {twin.id: partial(self._build, twin, taps) for twin in todo if twin.id not in problems}
+        remove = {id_: partial(self._remove, id_, taps) for id_ in gone}
+        jobs = {**build, **remove}
+        results = zip(jobs, self._pool.map(_attempt, jobs.values()), strict=True)
+        problems.update({id_: result for id_, result in results if result})
+        done = [twin for twin in twins if twin.id not in problems]
+        self._tell(done, [id_ for id_ in gone if id_ not in problems], problems)
+        return problems
+
+    def _twins(self, turn: list[str], problems: dict[str, str]) -> list[Twin]:
+        floating: dict[str, list[FloatingIP]] = {}
+        for floating_ip in self._floating.values():
+            floating.setdefault(floating_ip.router, []).append(floating_ip)
+        twins = []
+        for id_ in turn:
+            try:
+                if id_ in self._routers:
+                    twins.append(wanted.twin(self._routers[id_], floating.get(id_, [])))
+            except ValueError as error:
+                problems[id_] = str(error)
+        return twins
+
+    def _is_built(self, twin: Twin) -> bool:
+        """Return whether at most the switch has news of it."""
+        before = self._built.get(twin.id)
+        return before is not None and before.kernel == twin.kernel
+
+    def _shut(self, new: list[Twin], problems: dict[str, str]) -> None:
+        """Close the gates of routers that are to be made: none may be heard half-built."""
+        if not new:
+            return
+        try:
+            for twin in new:
+                closed = records.Router(id=twin.id, number=twin.number, netns=twin.namespace)
+                records.write(self._places.router(twin.id), closed)
+            problems.update(client.load(self._places, [twin.id for twin in new]))
+        except (client.SwitchError, OSError) as error:
+            problems.update({twin.id: str(error) for twin in new})
+
+    def _tell(self, done: list[Twin], gone: list[str], problems: dict[str, str]) -> None:
+        """Have the switch know the routers as they are built now."""
+        news = [*(twin.id for twin in done), *gone]
+        try:
+            for twin in done:
+                records.write(self._places.router(twin.id), twin.record)
+            for id_ in gone:
+                self._places.router(id_).unlink(missing_ok=True)
+            problems.update(client.load(self._places, news) if news else {})
+        except (client.SwitchError, OSError) as error:
+            problems.update(dict.fromkeys(news, str(error)))
+        for twin in done:
+            if twin.id not in problems:
+                self._built[twin.id] = twin
+                self._report(twin.id, {device.port for device in twin.kernel.devices})
+        for id_ in gone:
+            self._built.pop(id_, None)
+            self._report(id_, set())
+
+    def _report(self, id_: str, ports: set[str]) -> None:
+        for port in self._ports.get(id_, set()) - ports:
+            self._context.status.set_port(port, False)
+        for port in ports:
+            self._context.status.set_port(port, True)
+        self._ports[id_] = ports
+
+    def _build(self, twin: Twin, taps: Taps) -> str:
+        """Make a router so; return what of it failed."""
+        before = self._built.pop(twin.id, None)
+        netns.create(twin.namespace)
+        inside = kernel.look(twin.namespace)
+        if not inside.ours:
+            return f"namespace {twin.namespace} is not ours: remove it"
+        if before is None:
+            sysctl.write(wanted.SYSCTLS, twin.namespace)
+        if before is None or before.kernel.rules != twin.kernel.rules:
+            nft.apply(twin.kernel.rules, twin.namespace)
+            sysctl.write(wanted.CONNECTION_SYSCTLS, twin.namespace)
+        ip.batch(kernel.remove_ports(twin, inside), twin.namespace)
+        whole = {
+            d.tap: taps[d.tap] for d in twin.kernel.devices if d.tap in taps and d.inside in inside.links
+        }
+        ip.batch(kernel.make_ports(twin, taps, whole))
+        ip.batch(kernel.set_ports(twin, inside), twin.namespace)
+        failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
+        self._advertise(twin)
+        failed.update(ip.batch_groups(kernel.plug_ports(twin, whole)))
+        return "; ".join(failed.values())
+
+    def _advertise(self, twin: Twin) -> None:
+        name = f"{_RADVD}{twin.id}"
+        directory = self._context.run_dir / "radvd" / twin.id
+        if not twin.kernel.radvd:
+            if name in self._context.daemons.running():
+                self._context.daemons.stop(name)
+                shutil.rmtree(directory, ignore_errors=True)
+            return
+        changed = files.write(directory / "radvd.conf", twin.kernel.radvd)
+        pid = directory / "radvd.pid"
+        daemon = Daemon(
+            name=name,
+            argv=("radvd", "-n", "-m", "stderr", "-C", str(directory / "radvd.conf"), "-p", str(pid)),
+            netns=twin.namespace,
+            stale=(str(pid),),
+            unit=f"router/{twin.id}",
+        )
+        runs = self._context.daemons.pid(name) is not None
+        self._context.daemons.ensure(daemon)
+        if changed and runs:
+            self._context.daemons.reload(name)
+
+    def _remove(self, id_: str, taps: Taps) -> str:
+        """Remove what there is of a router; return what failed. Its gate is forgotten last, by `_tell`."""
+        name = f"{_PREFIX}{id_}"
+        self._context.daemons.stop(f"{_RADVD}{id_}")
+        shutil.rmtree(self._context.run_dir / "radvd" / id_, ignore_errors=True)
+        if name not in netns.names():
+            return ""
+        inside = kernel.look(name)
+        if not inside.ours:
+            return f"namespace {name} is not ours: left alone"
+        ends = [f"tap{device[3:]}" for device in inside.links]
+        ip.batch([f"link delete {tap}" for tap in ends if tap in taps and names.is_ours(taps[tap])])
+        netns.delete(name)
+        return ""
+
+
+def _attempt(job: Callable[[], str]) -> str:
+    try:
+        return job()
+    except (SystemCommandError, OSError, ValueError) as error:
+        return str(error)
+
+
+def _taps() -> dict[str, dict[str, Any]]:
+    return {link["ifname"]: link for link in ip.show("link show type veth")}

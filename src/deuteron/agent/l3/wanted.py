@@ -1,0 +1,145 @@
+"""What a router's twin must look like in the kernel: pure, from the units of the plan."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deuteron.agent import names
+from deuteron.agent.l3 import advertisements, rules
+from deuteron.agent.l3.switch import records
+from deuteron.plan.units import FloatingIP, Router, RouterPort
+
+SYSCTLS = {
+    "net/ipv4/ip_forward": "1",
+    "net/ipv6/conf/all/forwarding": "1",
+    **{f"net/ipv6/conf/{which}/accept_ra": "0" for which in ("all", "default")},
+    # All twins have the same addresses: none may ask whether another has them, or give them up.
+    **{f"net/ipv6/conf/{which}/accept_dad": "0" for which in ("all", "default")},
+    **{f"net/ipv6/conf/{which}/dad_transmits": "0" for which in ("all", "default")},
+    **{f"net/ipv4/conf/{which}/rp_filter": "0" for which in ("all", "default")},
+    **{f"net/ipv4/conf/{which}/send_redirects": "0" for which in ("all", "default")},
+    "net/ipv4/conf/all/arp_ignore": "1",
+    "net/ipv4/conf/all/arp_announce": "2",
+}
+CONNECTION_SYSCTLS = {
+    # Sessions go on in a twin that has not seen their beginning, also without their entries.
+    "net/netfilter/nf_conntrack_tcp_be_liberal": "1",
+    "net/netfilter/nf_conntrack_tcp_loose": "1",
+    # Entries tell their changes also when they were made before anybody listened.
+    "net/netfilter/nf_conntrack_events": "1",
+}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A port of the router: a veth pair, one end in the namespace and one on the network's bridge."""
+
+    port: str
+    inside: str
+    tap: str
+    bridge: str
+    mac: str
+    mtu: int
+    addresses: tuple[str, ...]
+    """With prefix lengths, those of floating IPs too."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route that is not a subnet's own."""
+
+    destination: str
+    nexthop: str
+    device: str | None
+    """Set when the next hop may lie outside the device's subnets."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What the kernel and radvd must hold."""
+
+    devices: tuple[Device, ...]
+    routes: tuple[Route, ...]
+    rules: str
+    radvd: str
+
+
+@dataclass(frozen=True)
+class Twin:
+    """All of it."""
+
+    kernel: Kernel
+    record: records.Router
+    """What the switch must know."""
+
+    @property
+    def id(self) -> str:
+        """The router's id."""
+        return self.record.id
+
+    @property
+    def number(self) -> int:
+        """The device group of its ports."""
+        return self.record.number
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return self.record.netns
+
+
+def twin(router: Router, floating_ips: Sequence[FloatingIP]) -> Twin:
+    """Return what the kernel must hold for a router; raises ValueError when an address is none."""
+    devices = tuple(_devices(router, floating_ips))
+    record = records.Router(
+        id=router.id,
+        number=router.number,
+        netns=names.router_namespace(router.id),
+        gate=router.gate,
+        election=router.election,
+        draining=router.draining,
+        ports=tuple(
+            records.Port(d.inside, d.mac, tuple(a.partition("/")[0] for a in d.addresses)) for d in devices
+        ),
+        twins=router.twins,
+    )
+    held = Kernel(
+        devices=devices,
+        routes=tuple(_routes(router)),
+        rules=rules.render(router, floating_ips),
+        radvd=advertisements.render(router),
+    )
+    return Twin(held, record)
+
+
+def _devices(router: Router, floating_ips: Sequence[FloatingIP]) -> list[Device]:
+    found = [_device(port, names.internal_device(port.id), ()) for port in router.interfaces]
+    if router.gateway:
+        extra = sorted({f"{ipaddress.IPv4Address(f.floating_ip)}/32" for f in floating_ips})
+        found.append(_device(router.gateway, names.gateway_device(router.gateway.id), extra))
+    return found
+
+
+def _device(port: RouterPort, inside: str, extra: Sequence[str]) -> Device:
+    own = (str(ipaddress.ip_interface(address)) for address in port.addresses)
+    return Device(
+        port=port.id,
+        inside=inside,
+        tap=names.tap(port.id),
+        bridge=names.bridge(port.network),
+        mac=port.mac,
+        mtu=port.mtu,
+        addresses=(*own, *extra),
+    )
+
+
+def _routes(router: Router) -> list[Route]:
+    found = []
+    if router.gateway:
+        out = names.gateway_device(router.gateway.id)
+        for nexthop in router.nexthops:
+            everything = "::/0" if ":" in nexthop else "0.0.0.0/0"
+            found.append(Route(everything, nexthop, out))
+    for destination, nexthop in router.routes:
+        found.append(Route(str(ipaddress.ip_network(destination)), str(ipaddress.ip_address(nexthop)), None))
+    return found
