@@ -50,13 +50,10 @@ def delete(lab: str) -> None:
 
 def connect(lab: str, topology: Topology, hosts: Iterable[tuple[str, int]]) -> None:
     """Plug hosts, given with the pid of their process 1, into their networks. Raises LabError."""
-    there = _links(lab)
     lines = []
     for host, pid in hosts:
         for network in topology.hosts[host].networks:
             name = port(network, host)
-            if name in there:
-                lines.append(f"link delete {name}")
             lines.append(f"link add {name} type veth peer name {DEVICES[network]} netns {pid}")
             lines.append(f"link set {name} master {network} up")
     _batch(lab, lines)
@@ -88,10 +85,12 @@ def heal(lab: str, host: str, networks: Sequence[NetworkName]) -> None:
 
 
 def disconnect(lab: str, host: str) -> None:
-    """Remove a host's ports, as far as they are still there. Raises LabError."""
-    there = _links(lab)
+    """Remove a host's ports, as far as they are still there: the kernel removes them too, in its own time."""
     names = [port(network, host) for network in ALL]
-    _batch(lab, [f"link delete {name}" for name in names if name in there])
+    while there := [name for name in names if name in _links(lab)]:
+        lines = "".join(f"link delete {name}\n" for name in there)
+        argv = ["ip", "-n", namespace(lab), "-force", "-batch", "-"]
+        subprocess.run(argv, input=lines, capture_output=True, text=True, check=False)
 
 
 def ports_up(lab: str) -> set[str]:
