@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,8 +13,9 @@ from deuteron.plan.hub import Hub
 from deuteron.plan.units import Delete, Election, ElectionReport, InSync, Message, Put, Report, Snapshot, Unit
 from deuteron.resources import operations, registry
 from deuteron.resources.call import Call
+from deuteron.resources.query import Query
 from deuteron.settings import ServerSettings
-from deuteron.store import Database, metadata
+from deuteron.store import Database
 
 T = TypeVar("T")
 ROLES = ("dhcp", "l2", "l3", "metadata")
@@ -94,9 +94,6 @@ class Cloud:
     def __init__(self, url: str, **settings: Any) -> None:
         self.settings = ServerSettings(database=url, **settings)
         self.db = Database(url)
-        registry.load()
-        with self.db.migrating() as connection:
-            metadata.create_all(connection)
         self.hub = Hub(self.db, self.settings.dns_domain, threading.Event())
         self.hub.start()
         self.reports = Reports(self.db, self.hub, self.settings.agent_down_time)
@@ -131,8 +128,6 @@ class Cloud:
         self.call(lambda call: operations.delete(call, resource, id_))
 
     def list(self, collection: str) -> list[dict[str, Any]]:
-        from deuteron.resources.query import Query
-
         resource = registry.load().resources[collection]
         return self.call(lambda call: operations.listing(call, resource, Query()))
 
@@ -165,7 +160,3 @@ class Cloud:
                 agent.step()
             time.sleep(0.01)
         return found
-
-
-def sqlite(path: Path) -> str:
-    return f"sqlite:///{path}/deuteron.db"

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,12 @@ from deuteron.placement.service import Placement
 from deuteron.plan.units import Dhcp, Election, Lease, Remote, Router
 from deuteron.resources import hosts
 from deuteron.resources.call import Call
-from tests.placement.cloud import Cloud, sqlite
+from tests.placement.cloud import Cloud
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(sqlite(tmp_path))
+def cloud(database_url: str) -> Iterator[Cloud]:
+    made = Cloud(database_url)
     yield made
     made.close()
 
@@ -216,8 +215,8 @@ def test_moves_that_make_no_sense_are_refused(three: Cloud) -> None:
         three.call(lambda call: planned.move(call, router, other))
 
 
-def test_a_dead_hosts_dhcp_server_moves_with_its_port(tmp_path: Path) -> None:
-    cloud = Cloud(sqlite(tmp_path), agent_down_time=1.0)
+def test_a_dead_hosts_dhcp_server_moves_with_its_port(database_url: str) -> None:
+    cloud = Cloud(database_url, agent_down_time=1.0)
     try:
         for name in ("net1", "net2", "net3"):
             cloud.agent(name)
@@ -236,8 +235,8 @@ def test_a_dead_hosts_dhcp_server_moves_with_its_port(tmp_path: Path) -> None:
         cloud.close()
 
 
-def test_a_plain_router_of_a_dead_host_is_placed_elsewhere(tmp_path: Path) -> None:
-    cloud = Cloud(sqlite(tmp_path), agent_down_time=1.0)
+def test_a_plain_router_of_a_dead_host_is_placed_elsewhere(database_url: str) -> None:
+    cloud = Cloud(database_url, agent_down_time=1.0)
     try:
         for name in ("net1", "net2"):
             cloud.agent(name)
@@ -252,8 +251,8 @@ def test_a_plain_router_of_a_dead_host_is_placed_elsewhere(tmp_path: Path) -> No
         cloud.close()
 
 
-def test_silence_while_the_server_was_away_is_nobodys_fault(tmp_path: Path) -> None:
-    cloud = Cloud(sqlite(tmp_path), agent_down_time=1.0)
+def test_silence_while_the_server_was_away_is_nobodys_fault(database_url: str) -> None:
+    cloud = Cloud(database_url, agent_down_time=1.0)
     for name in ("net1", "net2", "net3"):
         cloud.agent(name)
     network = cloud.network()["id"]
@@ -261,7 +260,7 @@ def test_silence_while_the_server_was_away_is_nobodys_fault(tmp_path: Path) -> N
     before = dhcp_hosts(cloud, network)
     cloud.close()
     time.sleep(1.5)
-    cloud = Cloud(sqlite(tmp_path), agent_down_time=1.0)
+    cloud = Cloud(database_url, agent_down_time=1.0)
     try:
         (spare,) = {"net1", "net2", "net3"} - set(before)
         cloud.agent(spare)
