@@ -5,6 +5,8 @@ the commit and at most every 50 ms: inside a transaction it would take a lock on
 """
 
 import logging
+import os
+import select
 import threading
 from collections.abc import Callable
 
@@ -14,6 +16,7 @@ from sqlalchemy.engine import URL
 _CHANNEL = "deuteron_change"
 _INTERVAL = 0.05
 _RETRY_SECONDS = 2.0
+_CHECK_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ class Doorbell:
         self._rung = threading.Event()
         self._closed = threading.Event()
         self._own_pid = 0
+        self._wake = os.eventfd(0)
         self._threads: list[threading.Thread] = []
         if url is not None:
             for work in (self._notify, self._listen):
@@ -44,8 +48,11 @@ class Doorbell:
         """Stop."""
         self._closed.set()
         self._rung.set()
+        os.eventfd_write(self._wake, 1)
         for thread in self._threads:
             thread.join(2)
+        if not any(thread.is_alive() for thread in self._threads):
+            os.close(self._wake)
 
     def _call_back(self) -> None:
         for callback in self.callbacks:
@@ -74,9 +81,12 @@ class Doorbell:
         connection.execute(f"LISTEN {_CHANNEL}")
         self._call_back()  # for what was missed while nobody listened
         while not self._closed.is_set():
-            for notice in connection.notifies(timeout=0.5, stop_after=1):
+            for notice in connection.notifies(timeout=0):
                 if notice.pid != self._own_pid:
                     self._call_back()
+            ready, _, _ = select.select([connection.fileno(), self._wake], [], [], _CHECK_SECONDS)
+            if not ready:
+                connection.execute("SELECT 1")  # is it still there?
 
 
 def _conninfo(url: URL) -> str:
