@@ -55,14 +55,21 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     agent: dict[str, str | int | float | bool] = {}
     """Settings of every agent."""
 
+    def number(self, host: str) -> int:
+        """Return the number of a host, by which its addresses differ from those of others."""
+        return FIRST_HOST + list(self.hosts).index(host)
+
+    def mac(self, host: str, network: NetworkName) -> str:
+        """Return the MAC address of a host on a network: the same after each start, as a real one's."""
+        return f"02:d0:00:00:{list(NETWORKS).index(network):02x}:{self.number(host):02x}"
+
     def addresses(self, host: str) -> dict[NetworkName, tuple[str, ...]]:
         """Return the addresses of a host on each of its networks, with prefix lengths."""
-        number = FIRST_HOST + list(self.hosts).index(host)
         spec = self.hosts[host]
         found: dict[NetworkName, tuple[str, ...]] = {}
         for name in spec.networks:
             subnet = ipaddress.ip_network(NETWORKS[name])
-            own = (f"{subnet[number]}/{subnet.prefixlen}",)
+            own = (f"{subnet[self.number(host)]}/{subnet.prefixlen}",)
             found[name] = spec.external if name == "external" else own
         return found
 

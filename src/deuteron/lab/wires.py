@@ -54,7 +54,8 @@ def connect(lab: str, topology: Topology, hosts: Iterable[tuple[str, int]]) -> N
     for host, pid in hosts:
         for network in topology.hosts[host].networks:
             name = port(network, host)
-            lines.append(f"link add {name} type veth peer name {DEVICES[network]} netns {pid}")
+            peer = f"{DEVICES[network]} address {topology.mac(host, network)} netns {pid}"
+            lines.append(f"link add {name} type veth peer name {peer}")
             lines.append(f"link set {name} master {network} up")
     _batch(lab, lines)
 
