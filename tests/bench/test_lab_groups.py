@@ -1,24 +1,25 @@
 import pytest
 
 from deuteron.bench import crash, move, scale
-from deuteron.bench.flows import Flow, flow
+from deuteron.bench.flows import Flow, flow, lateness
 from deuteron.bench.labs import active_host
 from deuteron.bench.restart import Restart
 
-UDP = {"lost": 35, "longest_gap_ms": 70.0}
+UDP = {"lost": 35, "longest_gap_ms": 70.0, "own_delay_max_ms": 1.5}
 TCP = {"survived": True, "longest_stall_ms": 210.0}
 
 
 def test_a_flow_is_what_its_two_probes_met() -> None:
-    assert flow(UDP, TCP) == Flow(35, 70.0, True, 210.0)
+    assert flow(UDP, TCP) == Flow(35, 70.0, True, 210.0, 1.5)
 
 
 def test_figures_of_power_cuts() -> None:
     rounds = [
-        {"SNAT": Flow(35, 70, True, 210), "floating IP": Flow(36, 72, True, 210)},
-        {"SNAT": Flow(45, 90, True, 210), "floating IP": Flow(300, 600, False, 4000)},
+        {"SNAT": Flow(35, 70, True, 210, 1), "floating IP": Flow(36, 72, True, 210, 1)},
+        {"SNAT": Flow(45, 90, True, 210, 1), "floating IP": Flow(300, 600, False, 4000, 9)},
     ]
     found = {figure.name: figure for figure in crash.figures(rounds)}
+    assert lateness(rounds) == "the latest of all probes was sent 9.0 ms too late"
     assert found["power cut: gap, SNAT"].samples == (70, 90)
     assert found["power cut: gap, SNAT"].verdict == "ok"
     assert found["power cut: TCP survived, SNAT"].verdict == "ok"
@@ -29,8 +30,8 @@ def test_figures_of_power_cuts() -> None:
 
 def test_one_lost_packet_in_one_move_misses_the_bound() -> None:
     moves = [
-        move.Move(0.4, {"SNAT": Flow(0, 0, True, 12), "floating IP": Flow(0, 0, True, 12)}),
-        move.Move(0.5, {"SNAT": Flow(0, 0, True, 12), "floating IP": Flow(1, 2, True, 12)}),
+        move.Move(0.4, {"SNAT": Flow(0, 0, True, 12, 1), "floating IP": Flow(0, 0, True, 12, 1)}),
+        move.Move(0.5, {"SNAT": Flow(0, 0, True, 12, 1), "floating IP": Flow(1, 2, True, 12, 1)}),
     ]
     found = {figure.name: figure for figure in move.figures(moves)}
     assert found["planned move: packets lost, SNAT"].verdict == "ok"

@@ -30,8 +30,8 @@ def test_a_group_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     found = run.run(["bad", "good"], None, path, said.append)
     assert [group.error for group in found] == ["the lab did not come up", ""]
     assert found[1].figures[0].samples == (1.0, 1.0, 1.0)
-    assert "before it failed" in said[0]
-    assert "bad: not measured to the end: the lab did not come up" in said[0]
+    assert "before it failed" in said[1]
+    assert "bad: not measured to the end: the lab did not come up" in said[1]
     assert json.loads(path.read_text())["good"]["figures"][0]["n"] == 3
 
 
@@ -57,4 +57,4 @@ def test_a_file_that_cannot_be_written_is_known_before_anything_is_measured(
     assert main(["bench", "good", "--json", str(tmp_path / "absent" / "x.json")]) == 1
     captured = capsys.readouterr()
     assert "absent" in captured.err
-    assert not captured.out
+    assert "good" not in captured.out

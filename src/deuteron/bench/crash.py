@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from deuteron.bench import labs
 from deuteron.bench.figures import Bound, Figure, Group
-from deuteron.bench.flows import Flow, Flows
+from deuteron.bench.flows import Flow, Flows, lateness
 from deuteron.bench.processes import BenchError
 from deuteron.bench.stage import CANDIDATES, Stage, build
 from deuteron.lab.client import Client
@@ -31,6 +31,7 @@ def measure(group: Group, runs: int, say: Callable[[str], None]) -> None:
             gaps = ", ".join(f"{name} {flow.gap_ms:.0f} ms" for name, flow in rounds[-1].items())
             say(f"crash: power cut {number + 1} of {runs}: {gaps}")
     group.figures += figures(rounds)
+    group.notes.append(lateness(rounds))
 
 
 def _cut(stage: Stage) -> dict[str, Flow]:

@@ -1,6 +1,6 @@
 """Traffic through a redundant router, in both directions, and how it took what happened meanwhile."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ class Flow:
     tcp_survived: bool
     tcp_stall_ms: float
     """The longest time in which nothing came back on the connection."""
+    late_ms: float
+    """How late the latest datagram was sent: a busy machine, no fault of the network."""
 
 
 class Flows:
@@ -56,4 +58,16 @@ class Flows:
 
 def flow(udp: Mapping[str, Any], tcp: Mapping[str, Any]) -> Flow:
     """Return what the results of the two probes of a flow say."""
-    return Flow(udp["lost"], udp["longest_gap_ms"], tcp["survived"], tcp["longest_stall_ms"])
+    return Flow(
+        lost=udp["lost"],
+        gap_ms=udp["longest_gap_ms"],
+        tcp_survived=tcp["survived"],
+        tcp_stall_ms=tcp["longest_stall_ms"],
+        late_ms=udp["own_delay_max_ms"],
+    )
+
+
+def lateness(rounds: Sequence[Mapping[str, Flow]]) -> str:
+    """Say how much the probes themselves were disturbed."""
+    latest = max((flow.late_ms for one in rounds for flow in one.values()), default=0.0)
+    return f"the latest of all probes was sent {latest:.1f} ms too late"

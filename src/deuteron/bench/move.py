@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deuteron.bench import labs
 from deuteron.bench.figures import Bound, Figure, Group
-from deuteron.bench.flows import Flow, Flows
+from deuteron.bench.flows import Flow, Flows, lateness
 from deuteron.bench.processes import BenchError
 from deuteron.bench.stage import CANDIDATES, Stage, build
 
@@ -35,6 +35,7 @@ def measure(group: Group, runs: int, say: Callable[[str], None]) -> None:
             lost = ", ".join(f"{name} {flow.lost} lost" for name, flow in moves[-1].flows.items())
             say(f"move: {number + 1} of {runs}: {lost}")
     group.figures += figures(moves)
+    group.notes.append(lateness([one.flows for one in moves]))
 
 
 def _move(stage: Stage) -> Move:

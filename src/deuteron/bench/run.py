@@ -1,6 +1,7 @@
 """One run of the bench: its groups in order, each reported as soon as it is measured."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def run(names: Sequence[str], runs: int | None, path: Path | None, say: Say) -> 
     """
     groups: list[Group] = []
     _write(groups, path)
+    say(machine())
     for name in names:
         measure, usual = GROUPS[name]
         groups.append(Group(name))
@@ -40,6 +42,13 @@ def run(names: Sequence[str], runs: int | None, path: Path | None, say: Say) -> 
         _write(groups, path)
         say(table(groups[-1:]))
     return groups
+
+
+def machine() -> str:
+    """Say what it is measured on."""
+    system = os.uname()
+    load = os.getloadavg()[0]
+    return f"{os.cpu_count()} processors ({system.machine}), load {load:.2f} before, Linux {system.release}"
 
 
 def _write(groups: Sequence[Group], path: Path | None) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 GROUPS = ("api", "crash", "move", "scale")
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         what = f"there is no group {unknown[0]!r}" if unknown else "--runs is at least 1"
         print(f"deuteron bench: {what} (groups: {', '.join(GROUPS)})", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _INTERRUPTS:
+        signal.signal(number, _interrupt)
     try:
         groups = run_groups(arguments.groups or GROUPS, arguments.runs, arguments.json, _say)
     except OSError as error:
@@ -50,4 +52,7 @@ def _say(text: str) -> None:
 
 
 def _interrupt(*_: object) -> None:
+    """Stop what is under way; the second one must not stop the stopping."""
+    for number in _INTERRUPTS:
+        signal.signal(number, lambda *_: _say("deuteron bench: stopping, a moment"))
     raise KeyboardInterrupt
