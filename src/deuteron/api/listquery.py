@@ -1,17 +1,18 @@
 """The query string of a list: filters, fields, sorting, paging, and the links to further pages."""
 
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from starlette.datastructures import URL
 from starlette.requests import Request
 
 from deuteron.resources import query
-from deuteron.resources.errors import HTTPBadRequest, TenantIdProjectIdFilterConflict
+from deuteron.resources.errors import HTTPBadRequest, InvalidInput, TenantIdProjectIdFilterConflict
 from deuteron.resources.query import Query
 from deuteron.resources.resource import Item
 from deuteron.resources.types import shown
 
-_SPECIAL = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
+_SPECIAL = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse", "changed_since"})
 
 
 def parse(request: Request, max_limit: int) -> Query:
@@ -33,6 +34,7 @@ def parse(request: Request, max_limit: int) -> Query:
         limit=limit,
         marker=given.get("marker", [""])[-1] or None,
         reverse=given.get("page_reverse", [""])[-1].lower() == "true",
+        changed_since=_time(given["changed_since"][-1]) if "changed_since" in given else None,
     )
 
 
@@ -43,6 +45,14 @@ def parse_fields(request: Request) -> frozenset[str]:
 
 def _fields(given: dict[str, list[str]]) -> frozenset[str]:
     return frozenset(field for text in given.get("fields", []) for field in text.split(",") if field)
+
+
+def _time(text: str) -> str:
+    try:
+        time = datetime.fromisoformat(text)
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):
+        raise InvalidInput(error_message=f"changed_since {shown(text)!r} is not a time") from None
 
 
 def _sorts(given: dict[str, list[str]]) -> tuple[tuple[str, bool], ...]:

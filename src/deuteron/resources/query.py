@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Integer, Select, and_, asc, desc, func, or_, select
+from sqlalchemy import Boolean, ColumnElement, Integer, Select, and_, asc, cast, desc, func, or_, select
 
 from deuteron.resources.attribute import Attr
 from deuteron.resources.call import Call
@@ -23,6 +23,8 @@ class Query:
     limit: int = 0
     marker: str | None = None
     reverse: bool = False
+    changed_since: str | None = None
+    """Only what changed at this time or later, as timestamps are shown."""
 
 
 def rows(call: Call, resource: Resource, query: Query) -> list[Item]:
@@ -34,6 +36,8 @@ def rows(call: Call, resource: Resource, query: Query) -> list[Item]:
     statement, names = _select(resource)
     for name, texts in query.filters.items():
         statement = statement.where(_condition(call, resource, name, texts))
+    if query.changed_since is not None:
+        statement = statement.where(resource.table.c.updated_at >= query.changed_since)
     if query.marker is not None:
         statement = statement.where(_beyond(call, resource, query.marker, order))
     for name, ascending in order:
@@ -130,6 +134,8 @@ def _sortable(resource: Resource, name: str) -> ColumnElement[Any]:
     if not resource.has_column(name):
         raise HTTPBadRequest(msg=f"{[name]} is invalid attribute for sort_keys")
     column = resource.column(name)
+    if isinstance(column.type, Boolean):
+        return cast(column, Integer)
     if resource.attributes[name].nullable:
         return func.coalesce(column, -1 if isinstance(column.type, Integer) else "")
     return column
@@ -144,13 +150,9 @@ def _beyond(
         raise resource.not_found(id=shown(marker))
     steps: list[ColumnElement[bool]] = []
     for place, ((_, ascending), key) in enumerate(zip(order, keys, strict=True)):
-        before = [_equal(k, v) for k, v in zip(keys[:place], found[:place], strict=True)]
+        before = [k == v for k, v in zip(keys[:place], found[:place], strict=True)]
         steps.append(and_(*before, key > found[place] if ascending else key < found[place]))
     return or_(*steps)
-
-
-def _equal(key: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
-    return key.is_(value) if isinstance(key.type, Boolean) else key == value
 
 
 def _computed(call: Call, resource: Resource, query: Query) -> list[Item]:
