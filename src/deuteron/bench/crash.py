@@ -23,15 +23,17 @@ SETTLE_SECONDS = 3.0
 def measure(group: Group, runs: int, say: Callable[[str], None]) -> None:
     """Cut the power `runs` times in one lab. Raises BenchError, LabError."""
     rounds: list[dict[str, Flow]] = []
-    with labs.lab() as lab:
-        say("crash: building")
-        stage = build(lab)
-        for number in range(runs):
-            rounds.append(_cut(stage))
-            gaps = ", ".join(f"{name} {flow.gap_ms:.0f} ms" for name, flow in rounds[-1].items())
-            say(f"crash: power cut {number + 1} of {runs}: {gaps}")
-    group.figures += figures(rounds)
-    group.notes.append(lateness(rounds))
+    try:
+        with labs.lab() as lab:
+            say("crash: building")
+            stage = build(lab)
+            for number in range(runs):
+                rounds.append(_cut(stage))
+                gaps = ", ".join(f"{name} {flow.gap_ms:.0f} ms" for name, flow in rounds[-1].items())
+                say(f"crash: power cut {number + 1} of {runs}: {gaps}")
+    finally:
+        group.figures += figures(rounds)
+        group.notes.append(lateness(rounds))
 
 
 def _cut(stage: Stage) -> dict[str, Flow]:

@@ -27,15 +27,17 @@ class Move:
 def measure(group: Group, runs: int, say: Callable[[str], None]) -> None:
     """Move the router `runs` times in one lab, from each host to the next. Raises BenchError, LabError."""
     moves: list[Move] = []
-    with labs.lab() as lab:
-        say("move: building")
-        stage = build(lab)
-        for number in range(runs):
-            moves.append(_move(stage))
-            lost = ", ".join(f"{name} {flow.lost} lost" for name, flow in moves[-1].flows.items())
-            say(f"move: {number + 1} of {runs}: {lost}")
-    group.figures += figures(moves)
-    group.notes.append(lateness([one.flows for one in moves]))
+    try:
+        with labs.lab() as lab:
+            say("move: building")
+            stage = build(lab)
+            for number in range(runs):
+                moves.append(_move(stage))
+                lost = ", ".join(f"{name} {flow.lost} lost" for name, flow in moves[-1].flows.items())
+                say(f"move: {number + 1} of {runs}: {lost}")
+    finally:
+        group.figures += figures(moves)
+        group.notes.append(lateness([one.flows for one in moves]))
 
 
 def _move(stage: Stage) -> Move:

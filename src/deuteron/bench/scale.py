@@ -60,12 +60,14 @@ def measure(group: Group, runs: int, say: Callable[[str], None]) -> None:
     """Build routers, in a fresh lab for each count and run. Raises BenchError, LabError."""
     for count in COUNTS:
         found = Found(count)
-        for number in range(runs):
-            say(f"scale: {count} routers, run {number + 1} of {runs}")
-            with labs.lab() as lab:
-                _run(lab, found, say)
-        group.figures += figures(found)
-        group.notes += notes(found)
+        try:
+            for number in range(runs):
+                say(f"scale: {count} routers, run {number + 1} of {runs}")
+                with labs.lab() as lab:
+                    _run(lab, found, say)
+        finally:
+            group.figures += figures(found)
+            group.notes += notes(found)
 
 
 def _run(lab: Lab, found: Found, say: Callable[[str], None]) -> None:
