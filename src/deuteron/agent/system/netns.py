@@ -2,15 +2,21 @@
 
 import ctypes
 import os
+import socket
+import struct
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from deuteron.agent.system.errors import SystemCommandError
 
+MARK = "deuteron"
+"""The alias of the loopback device in every namespace that we make."""
 DIRECTORY = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
+_GETLINK, _REQUEST, _IFLA_IFALIAS = 18, 1, 20
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -28,18 +34,27 @@ def path(name: str) -> Path:
 
 
 def create(*wanted: str) -> None:
-    """Create namespaces, with their loopback up; those that exist stay as they are.
+    """Create namespaces, with their loopback up; those of ours that exist stay as they are.
 
-    Raises SystemCommandError.
+    A namespace gets its name when it already bears our mark, so that no crash leaves one that we would not
+    know again. Raises SystemCommandError, also when one of the names belongs to a namespace that is not ours.
     """
-    for name in set(wanted) & names():
-        if not os.path.ismount(path(name)):  # what a crash in the middle of a creation leaves
-            path(name).unlink(missing_ok=True)
-    missing = sorted(set(wanted) - names())
-    _ip_batch(f"netns add {name}" for name in missing)
-    for name in missing:
-        with entered(name):
-            _ip_batch(["link set lo up"])
+    for name in wanted:
+        file = path(name)
+        if file.exists() and not os.path.ismount(file):  # what a crash in the middle of a creation leaves
+            file.unlink(missing_ok=True)
+        if not file.exists():
+            _create(name)
+        elif not is_ours(name):
+            raise SystemCommandError(
+                f"namespace {name}", "it exists and is not ours: remove it (ip netns delete) or rename it"
+            )
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a namespace was made by create(). Raises OSError."""
+    with entered(name):
+        return _loopback_alias() == MARK
 
 
 def delete(*unwanted: str) -> None:
@@ -80,6 +95,36 @@ def _setns(descriptor: int, what: str) -> None:
     if _libc.setns(descriptor, _CLONE_NEWNET):
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), what)
+
+
+def _create(name: str) -> None:
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.unshare(_CLONE_NEWNET):
+            error = ctypes.get_errno()
+            raise SystemCommandError(f"new namespace {name}", os.strerror(error))
+        try:
+            thread = threading.get_native_id()
+            _ip_batch([f"link set lo alias {MARK}", "link set lo up", f"netns attach {name} {thread}"])
+        finally:
+            _setns(home, "the thread's own namespace")
+    finally:
+        os.close(home)
+
+
+def _loopback_alias() -> str:
+    """Return the alias of the loopback device of this thread's namespace, by rtnetlink."""
+    question = struct.pack("=IHHII BxHiII", 32, _GETLINK, _REQUEST, 1, 0, 0, 0, 1, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as connection:
+        connection.send(question)
+        answer = connection.recv(1 << 16)
+    offset = 32
+    while offset + 4 <= len(answer):
+        length, kind = struct.unpack_from("=HH", answer, offset)
+        if kind == _IFLA_IFALIAS:
+            return answer[offset + 4 : offset + length].rstrip(b"\0").decode(errors="replace")
+        offset += max((length + 3) & ~3, 4)
+    return ""
 
 
 def _ip_batch(lines: Iterable[str]) -> None:
