@@ -1,0 +1,212 @@
+"""Agents as Neutron shows them, and what Deuteron adds below /v1."""
+
+import base64
+import time
+from typing import Any
+
+import pytest
+
+from deuteron.cli import main
+from deuteron.plan.units import ElectionReport, Instance, Router
+from tests.agents_api.conftest import Cloud
+from tests.api.conftest import Topology
+
+
+@pytest.fixture
+def three(cloud: Cloud) -> Cloud:
+    for name in ("net1", "net2", "net3"):
+        cloud.agent(name)
+    return cloud
+
+
+def agents_of(cloud: Cloud, router: str) -> dict[str, str | None]:
+    found = cloud.api.get(f"/routers/{router}/l3-agents").body["agents"]
+    return {one["host"]: one["ha_state"] for one in found}
+
+
+def active_host(cloud: Cloud, router: str) -> str:
+    cloud.until(
+        lambda: sorted(map(str, agents_of(cloud, router).values())) == ["active", "standby", "standby"]
+    )
+    return next(host for host, state in agents_of(cloud, router).items() if state == "active")
+
+
+def test_a_host_is_four_agents(three: Cloud) -> None:
+    agents = three.api.get("/agents").body["agents"]
+    assert len(agents) == 12
+    assert {one["agent_type"] for one in agents} == {
+        "Linux bridge agent",
+        "L3 agent",
+        "DHCP agent",
+        "Metadata agent",
+    }
+    assert all(one["alive"] and one["admin_state_up"] for one in agents)
+    one = three.api.get("/agents?host=net1&agent_type=L3%20agent").body["agents"]
+    assert len(one) == 1
+    assert three.api.get(f"/agents/{one[0]['id']}").body["agent"] == one[0]
+    zones = three.api.get("/availability_zones").body["availability_zones"]
+    assert zones == [
+        {"name": "nova", "resource": "network", "state": "available"},
+        {"name": "nova", "resource": "router", "state": "available"},
+    ]
+
+
+def test_who_carries_what(three: Cloud) -> None:
+    topology = Topology(three.api, ha=True)
+    active_host(three, topology.router)
+    three.until(lambda: len(three.api.get(f"/networks/{topology.network}/dhcp-agents").body["agents"]) == 2)
+    serving = three.api.get(f"/networks/{topology.network}/dhcp-agents").body["agents"][0]
+    networks = three.api.get(f"/agents/{serving['id']}/dhcp-networks").body["networks"]
+    assert {"id": topology.network} in networks
+    l3 = three.api.get("/agents?host=net1&agent_type=L3%20agent").body["agents"][0]["id"]
+    assert [one["id"] for one in three.api.get(f"/agents/{l3}/l3-routers").body["routers"]] == [
+        topology.router
+    ]
+    assert three.api.shown("router", topology.router)["availability_zones"] == ["nova"]
+    assert three.api.get(f"/agents/{l3}/dhcp-networks").status == 404
+    assert three.api.get("/routers/nothing/l3-agents").status == 404
+    names = {one["name"] for one in three.api.get("/networks").body["networks"]}
+    assert "HA network tenant " in names
+
+
+def test_an_agent_that_is_down_gets_nothing_new(three: Cloud) -> None:
+    for one in three.api.get("/agents?agent_type=DHCP%20agent&host=net1").body["agents"]:
+        changed = three.api.put(
+            f"/agents/{one['id']}", {"agent": {"admin_state_up": False, "description": "d"}}
+        )
+        assert changed.status == 200
+        assert (changed.body["agent"]["admin_state_up"], changed.body["agent"]["description"]) == (False, "d")
+    for number in range(3):
+        made = three.api.make("network")["id"]
+        three.api.make("subnet", network_id=made, ip_version=4, cidr=f"10.{number}.0.0/24")
+        three.until(lambda made=made: len(three.api.get(f"/networks/{made}/dhcp-agents").body["agents"]) == 2)  # type: ignore[misc]
+        hosts = {one["host"] for one in three.api.get(f"/networks/{made}/dhcp-agents").body["agents"]}
+        assert hosts == {"net2", "net3"}
+
+
+def test_a_dead_host_can_be_deleted_and_an_alive_one_cannot(three: Cloud) -> None:
+    agent = three.api.get("/agents?host=net3").body["agents"][0]
+    assert three.api.delete(f"/agents/{agent['id']}").status == 409
+    port = three.api.make("port", network_id=_network(three), binding__host_id="net3")["id"]
+    del three.agents["net3"]
+    stop = time.monotonic() + 20
+    while three.api.get(f"/agents/{agent['id']}").body["agent"]["alive"]:
+        assert time.monotonic() < stop
+        for name in ("net1", "net2"):
+            three.agents[name].tell()
+        time.sleep(0.2)
+    assert three.api.delete(f"/agents/{agent['id']}").status == 204
+    assert {one["host"] for one in three.api.get("/agents").body["agents"]} == {"net1", "net2"}
+    assert three.api.shown("port", port)["id"] == port
+
+
+def _network(cloud: Cloud) -> str:
+    made = cloud.api.make("network")["id"]
+    cloud.api.make("subnet", network_id=made, ip_version=4, cidr="10.9.0.0/24")
+    return str(made)
+
+
+def test_a_router_is_moved_by_the_command(three: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    topology = Topology(three.api, ha=True)
+    before = active_host(three, topology.router)
+    target = next(name for name in three.agents if name != before)
+    endpoint = f"http://127.0.0.1:{three.port}"
+    assert main(["move", "r", target, "--endpoint", endpoint]) == 0
+    told = capsys.readouterr().out
+    assert f"r: {before} -> {target}" in told
+    assert "done in" in told
+    three.until(lambda: agents_of(three, topology.router)[target] == "active")
+    history = three.v1("GET", f"/routers/{topology.router}/history")[1]["history"]
+    assert (history[0]["from"], history[0]["to"]) == (before, target)
+    assert history[0]["epoch"] == len(history)
+    moved = three.v1("GET", f"/routers/{topology.router}/moves")[1]["moves"]
+    assert moved[0]["phase"] == "done"
+    assert main(["move", "r", target, "--endpoint", endpoint]) == 1
+    assert "active there already" in capsys.readouterr().err
+    assert main(["move", "nothing", target, "--endpoint", endpoint]) == 1
+    assert main(["move", "r", target, "--endpoint", "http://127.0.0.1:1"]) == 1
+
+
+def test_status_names_what_is_wrong(three: Cloud) -> None:
+    topology = Topology(three.api, ha=True)
+    active = active_host(three, topology.router)
+    three.agents["net2"].tell(problems={f"router/{topology.router}": "no space left on device"})
+    status, found = three.v1("GET", "/status")
+    assert status == 200
+    assert {one["name"]: one["alive"] for one in found["hosts"]} == dict.fromkeys(three.agents, True)
+    assert [(one["id"], one["active"]) for one in found["routers"]] == [(topology.router, active)]
+    assert found["problems"] == [f"net2: router/{topology.router}: no space left on device"]
+    assert found["elections"][0]["members"][active]["state"] == "active"
+
+
+def test_two_active_twins_are_named(three: Cloud) -> None:
+    topology = Topology(three.api, ha=True)
+    active = active_host(three, topology.router)
+    other = three.agents[next(name for name in three.agents if name != active)]
+    (id_,) = other.states
+    other.states[id_] = ElectionReport(id=id_, state="active", since=time.time(), cause="adverts stopped")
+    other.tell()
+    problems = three.v1("GET", "/status")[1]["problems"]
+    assert [one for one in problems if "active on" in one and active in one and other.name in one]
+    assert agents_of(three, topology.router)[other.name] == "active", "the later epoch stays"
+
+
+def test_metadata_of_an_instance_reaches_its_hosts(three: Cloud) -> None:
+    topology = Topology(three.api, ha=True)
+    port = three.api.make("port", network_id=topology.network, device_id="vm-1", device_owner="compute:nova")[
+        "id"
+    ]
+    said: dict[str, Any] = {
+        "name": "web",
+        "user_data": base64.b64encode(b"#!/bin/sh\n").decode(),
+        "public_keys": {"me": "ssh-ed25519 AAAA me\n"},
+        "metadata": {"role": "front"},
+    }
+    assert three.v1("GET", "/instances/vm-1")[0] == 404
+    assert three.v1("PUT", "/instances/vm-1", said)[0] == 200
+    told = three.v1("GET", "/instances/vm-1")[1]["instance"]
+    assert told == {"device_id": "vm-1", **said, "public_keys": {"me": "ssh-ed25519 AAAA me"}}
+
+    def units() -> list[Instance]:
+        found = (agent.stream.plan.get(f"instance/{port}") for agent in three.agents.values())
+        return [unit for unit in found if isinstance(unit, Instance) and unit.name == "web"]
+
+    three.until(lambda: len(units()) == 3)
+    assert units()[0].metadata == {"role": "front"}
+    assert units()[0].instance_id == "vm-1"
+    assert three.v1("DELETE", "/instances/vm-1")[0] == 204
+    three.until(lambda: not units())
+    assert any(isinstance(unit, Router) for unit in three.agents["net1"].stream.plan.values())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        [],
+        "x",
+        {"name": 1},
+        {"name": "a\nb"},
+        {"name": "a\0b"},
+        {"unknown": 1},
+        {"user_data": "not base64!"},
+        {"user_data": "A" * 70_000},
+        {"metadata": {"k": "v\nw"}},
+        {"metadata": {"k\0": "v"}},
+        {"metadata": {str(i): "" for i in range(200)}},
+        {"public_keys": {"k": "a\nb"}},
+        {"public_keys": ["k"]},
+    ],
+)
+def test_bad_metadata_is_refused(cloud: Cloud, said: Any) -> None:
+    assert cloud.v1("PUT", "/instances/vm-1", said)[0] == 400
+    assert cloud.v1("GET", "/instances/vm-1")[0] == 404
+
+
+@pytest.mark.parametrize("id_", ["%00", "x%00y"])
+def test_ids_with_nul_are_nobodys(cloud: Cloud, id_: str) -> None:
+    for path in (f"/routers/{id_}/moves", f"/routers/{id_}/history", f"/instances/{id_}"):
+        assert cloud.v1("GET", path)[0] in (400, 404)
+    assert cloud.v1("POST", f"/routers/{id_}/move", {"host": "h"})[0] in (400, 404)
+    assert cloud.v1("POST", "/routers/nothing/move", {"host": "h\0"})[0] == 404
+    assert cloud.v1("PATCH", "/status")[0] == 405
