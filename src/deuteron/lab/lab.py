@@ -1,6 +1,7 @@
 """A whole lab: up, down, and what is there."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,15 @@ from deuteron.lab.state import Lab, Record, locked
 from deuteron.lab.topology import LabError, Topology
 
 AGENTS_SECONDS = 60.0
+_PROGRAMS = {
+    "ip": "iproute2",
+    "bridge": "iproute2",
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "ping": "iputils-ping",
+    "udhcpc": "udhcpc",
+}
+"""What the lab itself runs, and the Debian package that has it."""
 AGENT_TYPES = {
     "l2": "Linux bridge agent",
     "l3": "L3 agent",
@@ -25,8 +35,7 @@ def up(lab: Lab, file: Path | None = None) -> Record:
 
     Raises LabError.
     """
-    if os.geteuid() != 0:
-        raise LabError("a lab is made of namespaces: this needs root")
+    _check_machine()
     with locked(lab):
         record = _recorded(lab, file)
         wires.create(lab.name)
@@ -152,6 +161,14 @@ def wait_for_agents(lab: Lab, record: Record, seconds: float = AGENTS_SECONDS) -
         if time.monotonic() > deadline or _hopeless(lab, record):
             raise LabError(problem + _why(lab, {host for _, host in missing}))
         time.sleep(0.05)
+
+
+def _check_machine() -> None:
+    if os.geteuid() != 0:
+        raise LabError("a lab is made of namespaces: this needs root")
+    for program, package in _PROGRAMS.items():
+        if not shutil.which(program):
+            raise LabError(f"there is no program {program} here: apt-get install {package}")
 
 
 def _recorded(lab: Lab, file: Path | None) -> Record:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -111,28 +112,22 @@ def write(path: Path, data: bytes) -> None:
 def locked(lab: Lab) -> Iterator[None]:
     """Keep other commands that change this lab out; waits for them. The lock ends with this process."""
     path = ROOT / f"{lab.name}.lock"
-    descriptor = _lock(path)
-    try:
-        yield
-    finally:
-        if not lab.directory.exists():
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # another lab is there
-                ROOT.rmdir()
-        os.close(descriptor)
+    with _lock(path):
+        try:
+            yield
+        finally:
+            if not lab.directory.exists():
+                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # another lab is there
+                    ROOT.rmdir()
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path) -> IO[str]:
+    # A file object and not a descriptor: an interrupt anywhere in here closes it, and so gives it up.
     while True:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except FileNotFoundError:  # the last lab went down just now
-            continue
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:
-            if path.stat().st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
-        except FileNotFoundError:
-            pass
-        os.close(descriptor)  # whoever held it before has removed it
+        with contextlib.suppress(FileNotFoundError):  # whoever held it before has removed it
+            file = path.open("a")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                return file
