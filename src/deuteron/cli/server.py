@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import ipaddress
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -114,6 +115,9 @@ def _serve(settings: ServerSettings, db: Database, sockets: Sequence[socket.sock
         )
     )
     server.stopping = application.state.services.stopping
+    # uvicorn raises the signals that stopped it once more: without this, nothing below would run.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     placement = _start_placement(db, settings)
     try:
         places = ", ".join(_shown(one) for one in sockets)
