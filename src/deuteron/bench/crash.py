@@ -33,7 +33,7 @@ def measure(group: Group, runs: int, say: Callable[[str], None]) -> None:
                 say(f"crash: power cut {number + 1} of {runs}: {gaps}")
     finally:
         group.figures += figures(rounds)
-        group.notes.append(lateness(rounds))
+        group.notes += [lateness(rounds)] if rounds else []
 
 
 def _cut(stage: Stage) -> dict[str, Flow]:

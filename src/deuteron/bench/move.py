@@ -37,7 +37,7 @@ def measure(group: Group, runs: int, say: Callable[[str], None]) -> None:
                 say(f"move: {number + 1} of {runs}: {lost}")
     finally:
         group.figures += figures(moves)
-        group.notes.append(lateness([one.flows for one in moves]))
+        group.notes += [lateness([one.flows for one in moves])] if moves else []
 
 
 def _move(stage: Stage) -> Move:
