@@ -76,10 +76,11 @@ class Host:
         self.cloud.switch(f"ip link set under{self.index} down", f"ip link set ext{self.index} down")
         self.kill()
 
-    def kill(self) -> None:
+    def kill(self, wait: bool = True) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.init, signal.SIGKILL)
-        self._unshare.wait(10)
+        if wait:
+            self._unshare.wait(30)
 
 
 class Agent:
@@ -165,6 +166,8 @@ class Cloud:
     def close(self) -> None:
         for agent in self.agents:
             agent.stop()
+        for host in self.hosts:
+            host.kill(wait=False)
         for host in self.hosts:
             host.kill()
         subprocess.run(["ip", "netns", "delete", self.namespace], check=False)

@@ -3,6 +3,7 @@
 usage: probe.py ADDRESS SECONDS; started inside a namespace. It says "go" when it has the first answer.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ INTERVAL = 0.002
 
 
 def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 
@@ -28,10 +29,8 @@ def main(address: str, seconds: float) -> None:
 
     def send(sequence: int) -> None:
         head = struct.pack("!BBHHH", 8, 0, 0, me, sequence & 0xFFFF)
-        try:
+        with contextlib.suppress(OSError):
             probe.send(struct.pack("!BBHHH", 8, 0, checksum(head), me, sequence & 0xFFFF))
-        except OSError:
-            pass
 
     def receive(until: float) -> None:
         while (left := until - time.monotonic()) > 0:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,26 @@ def make_instance(host: Host, name: str, number: int) -> None:
     )
 
 
+class Connection:
+    """A TCP connection that is asked, line by line, whether it still lives."""
+
+    def __init__(self, host: Host, instance: str | None, address: str) -> None:
+        prefix = ["ip", "netns", "exec", instance] if instance else []
+        script = str(Path(__file__).with_name("tcp.py"))
+        self._process = host.start(
+            *prefix, sys.executable, script, address, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self.echo()
+
+    def echo(self) -> bool:
+        """Return whether what is sent comes back within 15 s."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write("?\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline() == "yes\n"
+
+
 class Scene:
     """The scene, with what its tests do to it."""
 
@@ -131,7 +152,10 @@ class Scene:
         make_bridges([self.net1, self.net2, self.compute], self.carriers)
         make_instance(self.compute, "vm", 5)
         make_instance(self.compute, "vm2", 6)
-        self.outside.run("ip addr add 203.0.113.1/24 dev eth-ext")
+        self.outside.run("ip addr add 203.0.113.1/16 dev eth-ext")
+        server = [sys.executable, str(Path(__file__).with_name("tcp.py"))]
+        self.outside.start(*server)
+        self.compute.start("ip", "netns", "exec", "vm", *server)
         for host in self.carriers:
             self.start_switch(host)
             self.agents[host.name] = made.agent(host)
@@ -141,10 +165,12 @@ class Scene:
         self.switches[host.name] = host.deuteron("switch", log="/run/switch.log")
         wait_for(lambda: host.run("test -S /run/deuteron/switch/socket && echo yes", check=False))
 
-    def restart_agent(self, host: Host) -> Agent:
+    def restart_agent(self, host: Host) -> None:
+        """Kill the agent of a carrier; the next one is given the same plan."""
         self.agents[host.name].stop()
-        self.agents[host.name] = self.cloud.agent(host)
-        return self.agents[host.name]
+        agent = self.agents[host.name] = self.cloud.agent(host)
+        agent.put(election(self.carriers, self.carriers.index(host), ELECTION, 7), router(), floating_ip())
+        assert not agent.apply()
 
     def elect(self, order: list[Host], name: str, vrid: int) -> None:
         """Hold an election with the first of `order` active."""
@@ -153,8 +179,28 @@ class Scene:
             agent.put(election(order, at, name, vrid))
             assert not agent.apply()
             if at == 0:
-                wait_for(lambda agent=agent: self.state(agent, name) == "active", what=f"{host.name} active")
-        wait_for(lambda: all(self.state(self.agents[h.name], name) == "standby" for h in order[1:]))
+                self.wait_until(host, "active", name)
+        for host in order[1:]:
+            self.wait_until(host, "standby", name)
+
+    def wait_until(self, host: Host, state: str, name: str = ELECTION, seconds: float = 20) -> None:
+        """Wait until a host is in this state of an election."""
+        wait_for(
+            lambda: self.state(self.agents[host.name], name) == state,
+            seconds,
+            f"{host.name} is {state} in {name}",
+        )
+
+    def move(self, old: Host, new: Host, before: str, after: str, vrid: int) -> None:
+        """Move the router as the server does: another election, drain, take over, close."""
+        self.elect([new, old], after, vrid)
+        self.agents[old.name].put(router(election=before, draining=True))
+        assert not self.agents[old.name].apply()
+        self.agents[new.name].put(router(election=after))
+        assert not self.agents[new.name].apply()
+        time.sleep(0.1)
+        self.agents[old.name].put(router(election=after))
+        assert not self.agents[old.name].apply()
 
     @staticmethod
     def state(agent: Agent, name: str) -> str:
@@ -175,6 +221,10 @@ class Scene:
                 f"ip netns exec {instance} ping -n -q -c 1 -W 1 {address} >&2 && echo yes", check=False
             )
         )
+
+    def connect(self, host: Host, instance: str | None, address: str) -> "Connection":
+        """Open a TCP connection from a host's instance, or the host, to the echo server at an address."""
+        return Connection(host, instance, address)
 
     def gate(self, host: Host) -> set[int]:
         """Return the numbers in the gate of a host."""

@@ -62,7 +62,7 @@ global_defs {{
     vrrp_rt_priority {REAL_TIME_PRIORITY}
     vrrp_rlimit_rttime {_RUN_AT_MOST_US}
     vrrp_no_swap
-    vrrp_garp_master_repeat 0
+    max_auto_priority -1
     vrrp_notify_fifo {files.fifo}
     script_user root
     enable_script_security

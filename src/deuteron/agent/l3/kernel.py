@@ -30,8 +30,8 @@ class Inside:
 def look(namespace: str) -> Inside:
     """Return what is in a namespace. Raises SystemCommandError."""
     queries = "address show\nroute show root 0.0.0.0/0\n"
-    links, routes = _documents(run(["ip", "-j", "-batch", "-"], queries, namespace))
-    (routes6,) = _documents(run(["ip", "-j", "-6", "route", "show"], netns=namespace))
+    links, routes = _documents(run(["ip", "-j", "-d", "-batch", "-"], queries, namespace))
+    (routes6,) = _documents(run(["ip", "-j", "-d", "-6", "route", "show"], netns=namespace))
     loopback = next((link for link in links if link["ifname"] == "lo"), {})
     return Inside(
         links={link["ifname"]: link for link in links if link["ifname"].startswith(_OURS)},

@@ -198,5 +198,6 @@ beat=${{beat#"${{beat%%[!0]*}}"}}
 FENCE_SCRIPT = """\
 #!/bin/sh
 # Close the gates of an election when the switch cannot. $1: the script above, $2: heartbeat, $3: nft file.
-"$1" "$2" || exec nft -f "$3"
+# keepalived runs in another network namespace than the host's, which is that of process 1.
+"$1" "$2" || exec nsenter --net=/proc/1/ns/net nft -f "$3"
 """
