@@ -1,4 +1,6 @@
-"""Copies connection tracking entries from a router's active twin to the others: one process a host.
+"""Copies the connections that a router's active twin tracks to its other twins: one process a host.
 
-This package is engineer C's (another engineer than the switch's), see `manager` here for what the agent wires.
+It needs nothing but the standard library, and no agent: what routers there are stands in the switch's files,
+which of them are open is the switch's to tell, and the connections are the kernel's. Nothing is kept in here:
+a process that is started again asks its twins for what it missed.
 """
