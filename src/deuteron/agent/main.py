@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import IO
 
 from deuteron import __version__
-from deuteron.agent import preflight
+from deuteron.agent import l3, preflight
 from deuteron.agent.context import Context
+from deuteron.agent.dhcp.manager import DhcpManager
 from deuteron.agent.follower import Follower
 from deuteron.agent.l2 import Layer2
 from deuteron.agent.l2.bridge import BridgeManager
 from deuteron.agent.manager import Manager
+from deuteron.agent.metadata.manager import MetadataManager
 from deuteron.agent.plan import PlanFile
 from deuteron.agent.reconciler import Reconciler
 from deuteron.agent.reporter import Reporter
@@ -91,9 +93,16 @@ def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) ->
         thread.start()
 
 
-def _managers(settings: AgentSettings, parsed: ParsedSettings, context: Context, l2: Layer2) -> list[Manager]:  # noqa: ARG001
+def _managers(settings: AgentSettings, parsed: ParsedSettings, context: Context, l2: Layer2) -> list[Manager]:
     """Return what the roles ask for, in the order in which one builds on the other."""
-    return [l2]
+    managers: list[Manager] = [l2]
+    if "l3" in parsed.roles:
+        managers += l3.managers(context)
+    if "dhcp" in parsed.roles:
+        managers.append(DhcpManager(context, settings.dhcp_lease_duration))
+    if "metadata" in parsed.roles:
+        managers.append(MetadataManager(context, settings))
+    return managers
 
 
 def _report_writer(settings: AgentSettings, parsed: ParsedSettings) -> Callable[[News], Report]:

@@ -16,6 +16,8 @@ from deuteron.plan.units import Unit
 log = logging.getLogger(__name__)
 
 _BACK_OFF = (0.1, 30.0)
+_PAUSE = 0.02
+"""Seconds until the next turn of a manager that has more to do."""
 RECHECK_EVERY = 300.0
 """Seconds between comparisons of everything with the kernel."""
 
@@ -118,7 +120,7 @@ class Reconciler(threading.Thread):
         turn.problems = problems
         turn.failures = turn.failures + 1 if problems else 0
         if turn.manager.pending:
-            turn.due = 0.0
+            turn.due = time.monotonic() + _PAUSE
         elif problems:
             turn.due = time.monotonic() + min(_BACK_OFF[0] * 2**turn.failures, _BACK_OFF[1])
         else:

@@ -114,9 +114,11 @@ class Daemons:
             self._start(daemon, fingerprint)
 
     def stop(self, name: str) -> None:
-        """End it (SIGTERM, after 5 s SIGKILL) and forget it; fine when it does not run."""
+        """End it (SIGTERM, after 5 s SIGKILL), with its record and its log; fine when it does not run."""
         self._end(name)
         (self._directory / f"{name}.json").unlink(missing_ok=True)
+        for log_file in (self.log_file(name), self.log_file(name).with_suffix(".log.1")):
+            log_file.unlink(missing_ok=True)
 
     def reload(self, name: str, number: signal.Signals = signal.SIGHUP) -> None:
         """Send it a signal; one that is just dead will read its files anyway when it is respawned."""

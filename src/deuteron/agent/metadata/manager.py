@@ -1,0 +1,172 @@
+"""Metadata on this host: one haproxy that listens in the namespaces of routers and DHCP servers."""
+
+import grp
+import logging
+import os
+import pwd
+import signal
+import time
+from dataclasses import dataclass
+
+from deuteron.agent import names
+from deuteron.agent.context import Context
+from deuteron.agent.metadata import render
+from deuteron.agent.metadata.nova import Nova
+from deuteron.agent.metadata.responder import Directory, Responder
+from deuteron.agent.settings import AgentSettings
+from deuteron.agent.system import files, ip, netns
+from deuteron.agent.system.daemons import Daemon
+from deuteron.agent.system.errors import SystemCommandError
+from deuteron.plan.units import Dhcp, Instance, Router, Unit
+
+log = logging.getLogger(__name__)
+
+_DAEMON = "haproxy"
+_RELOAD_PAUSE = 0.5
+"""Seconds between two reloads at least: a reload costs some 100 ms of processor time."""
+
+
+@dataclass(frozen=True)
+class _Worker:
+    user: str
+    group: str
+    group_id: int
+
+
+class MetadataManager:
+    """Serves metadata in every namespace that is the way of some instance to it."""
+
+    kinds: tuple[type[Unit], ...] = (Router, Dhcp, Instance)
+
+    def __init__(self, context: Context, settings: AgentSettings) -> None:
+        """Build on the host of `context`."""
+        self._context = context
+        self._directory = context.run_dir / "metadata"
+        self._instances = Directory()
+        self._nova = (
+            Nova(
+                settings.nova_metadata_host,
+                settings.nova_metadata_port,
+                settings.metadata_proxy_shared_secret,
+            )
+            if settings.nova_metadata_host
+            else None
+        )
+        self._responder: Responder | None = None
+        self._namespaces: dict[str, str] = {}  # namespace -> key of the unit that wants it
+        self._addressed: dict[str, int] = {}  # namespace -> inode, where the address is known to be
+        self._reloaded = 0.0
+        self._dirty = True
+        self.pending = False
+
+    def put(self, unit: Unit) -> None:
+        """Note a new or changed unit."""
+        match unit:
+            case Instance():
+                self._instances.put_instance(unit)
+            case Router():
+                self._instances.put_router(unit)
+                self._want(names.router_namespace(unit.id), unit.key, True)
+            case Dhcp():
+                self._instances.put_network(unit.id)
+                self._want(names.dhcp_namespace(unit.id), unit.key, unit.metadata)
+
+    def delete(self, key: str) -> None:
+        """Note that a unit is gone."""
+        kind, _, identity = key.partition("/")
+        if kind == "instance":
+            self._instances.delete_instance(identity)
+            return
+        naming = names.router_namespace if kind == "router" else names.dhcp_namespace
+        self._instances.delete_namespace(naming(identity))
+        self._want(naming(identity), key, False)
+
+    def recheck(self) -> None:
+        """Compare everything at the next turn."""
+        self._addressed.clear()
+        self._dirty = True
+
+    def apply(self) -> dict[str, str]:
+        """Make the host so."""
+        if self._responder is None:
+            self._listen()
+        self.pending = False
+        if not self._dirty:
+            return {}
+        if time.monotonic() < self._reloaded + _RELOAD_PAUSE:
+            self.pending = True
+            return {}
+        problems, ready = self._prepare()
+        try:
+            self._serve(ready)
+        except (SystemCommandError, OSError) as error:
+            problems["agent/metadata"] = str(error)
+        self._dirty = bool(problems)
+        return problems
+
+    def _want(self, namespace: str, key: str, wanted: bool) -> None:
+        if wanted and namespace not in self._namespaces:
+            self._namespaces[namespace] = key
+            self._dirty = True
+        elif not wanted and namespace in self._namespaces:
+            del self._namespaces[namespace]
+            self._dirty = True
+
+    def _listen(self) -> None:
+        worker = _worker()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        os.chown(self._directory, 0, worker.group_id)
+        self._directory.chmod(0o750)
+        self._responder = Responder(
+            self._directory / "responder", self._instances, self._nova, worker.group_id
+        )
+        self._responder.serve_in_background()
+
+    def _prepare(self) -> tuple[dict[str, str], dict[str, int]]:
+        """Put the address into the namespaces; return problems, and the inodes of those that have it."""
+        problems: dict[str, str] = {}
+        ready: dict[str, int] = {}
+        for namespace, key in sorted(self._namespaces.items()):
+            try:
+                inode = netns.path(namespace).stat().st_ino
+                if self._addressed.get(namespace) != inode:
+                    ip.batch([f"address replace {render.ADDRESS}/32 dev lo"], namespace)
+                    self._addressed[namespace] = inode
+                ready[namespace] = inode
+            except FileNotFoundError:
+                problems[key] = f"metadata waits for the namespace {namespace}"
+            except SystemCommandError as error:
+                problems[key] = str(error)
+        return problems, ready
+
+    def _serve(self, ready: dict[str, int]) -> None:
+        if not ready:
+            self._context.daemons.stop(_DAEMON)
+            for left in ("haproxy.cfg", "haproxy"):
+                (self._directory / left).unlink(missing_ok=True)
+            return
+        file = self._directory / "haproxy.cfg"
+        before = render.bound(file.read_text()) if file.exists() else {}
+        worker = _worker()
+        changed = files.write(file, render.config(ready, self._directory, worker.user, worker.group))
+        if any(before.get(name, inode) != inode for name, inode in ready.items()):
+            # A reload hands listeners on by the name of their namespace: it would keep those of the old one.
+            self._context.daemons.stop(_DAEMON)
+        running = self._context.daemons.pid(_DAEMON)
+        # -db: do not go to the background, -W: a master that starts new workers on SIGUSR2.
+        self._context.daemons.ensure(
+            Daemon(name=_DAEMON, argv=("haproxy", "-W", "-db", "-f", str(file)), unit="agent/metadata")
+        )
+        if changed and running == self._context.daemons.pid(_DAEMON):
+            self._context.daemons.reload(_DAEMON, signal.SIGUSR2)
+        if changed:
+            self._reloaded = time.monotonic()
+
+
+def _worker() -> _Worker:
+    """Return as whom haproxy's worker runs: as root only where Debian's user is missing."""
+    try:
+        group_id = pwd.getpwnam("haproxy").pw_gid
+    except KeyError:
+        return _Worker("root", "root", 0)
+    return _Worker("haproxy", grp.getgrgid(group_id).gr_name, group_id)
