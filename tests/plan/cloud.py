@@ -103,6 +103,7 @@ def _election(id_: str) -> st.SearchStrategy[s.Row]:
         advert_ms=st.just(20),
         candidates=st.permutations(HOSTS).map(lambda found: tuple(found[:2])),
         active=st.sampled_from([None, *HOSTS]),
+        joined=st.booleans(),
     )
 
 

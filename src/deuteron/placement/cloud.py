@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from deuteron.placement.decide import Candidate
 from deuteron.resources.hosts import AGENT_TYPES, agent_settings, dhcp_server, host, router_candidate
@@ -34,15 +34,14 @@ class Cloud(msgspec.Struct, frozen=True):
     """Hosts silent for so long that they count as dead. Of others that are not alive nothing is known yet."""
 
     def fit(
-        self, tx: Tx, role: str, current: Collection[str], physical_networks: Collection[str] = ()
+        self, role: str, load: "Load", current: Collection[str], physical_networks: Collection[str] = ()
     ) -> dict[str, Candidate]:
         """Return the hosts that may carry something that needs a role and physical networks.
 
         Of those that carry it now, it is enough that they are not known to be dead.
         """
-        load, leads = _loads(tx, role)
         return {
-            name: Candidate(name=name, zone=row.zone, load=load[name], leads=leads[name])
+            name: Candidate(name=name, zone=row.zone, load=load.carried[name], leads=load.led[name])
             for name, row in self.hosts.items()
             if self.able(name, role, physical_networks)
             and name not in self.silent
@@ -86,12 +85,24 @@ def _host(row: Any) -> Host:
     )
 
 
-def _loads(tx: Tx, role: str) -> tuple[Counter[str], Counter[str]]:
-    """Return how many each host carries, and of how many it is the first candidate."""
+class Load(msgspec.Struct, frozen=True):
+    """How many each host carries, and of how many it is the first candidate."""
+
+    carried: Counter[str]
+    led: Counter[str]
+
+
+def load_of(tx: Tx, role: str) -> Load:
+    """Return what the hosts carry in a role."""
     table = router_candidate if role == "l3" else dhcp_server
     counted = select(table.c.host, func.count().label("carried")).group_by(table.c.host)
-    load = Counter({row.host: row.carried for row in tx.execute(counted)})
+    carried = Counter({row.host: row.carried for row in tx.execute(counted)})
     if role != "l3":
-        return load, Counter()
+        return Load(carried, Counter())
     first = counted.where(router_candidate.c.position == 0)
-    return load, Counter({row.host: row.carried for row in tx.execute(first)})
+    return Load(carried, Counter({row.host: row.carried for row in tx.execute(first)}))
+
+
+def of(statement: Select[Any], column: ColumnElement[Any], ids: Collection[str] | None) -> Select[Any]:
+    """Return a query of those rows that these ids name; of all if None."""
+    return statement if ids is None else statement.where(column.in_(ids))

@@ -1,17 +1,38 @@
 """DHCP servers: so many a network, each in a slot that owns a port and keeps it wherever it goes."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import delete, insert, select, update
 
-from deuteron.placement.cloud import Cloud
+from deuteron.placement.cloud import Cloud, Load, load_of, of
 from deuteron.placement.decide import choose
-from deuteron.resources import ipam, network, owners, port, rows, subnet
+from deuteron.resources import network, owners, port, rows, subnet
 from deuteron.resources.call import Call
 from deuteron.resources.hosts import dhcp_server, dhcp_server_changed
+from deuteron.resources.ipam import fixed_ip
 from deuteron.store import Tx
+
+ROLE = "dhcp"
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A DHCP server as it is; `subnets` are those its port has an address on, None if the port is gone."""
+
+    host: str
+    port: str
+    subnets: frozenset[str] | None
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """A network as far as DHCP goes; one that is gone serves no subnet."""
+
+    served: frozenset[str]
+    servers: Mapping[int, Server]
+    physical_networks: Sequence[str] = ()
+    zones: Sequence[str] = ()
+    project_id: str = ""
 
 
 class Servers(msgspec.Struct, frozen=True):
@@ -19,6 +40,18 @@ class Servers(msgspec.Struct, frozen=True):
 
     slots: dict[int, str]
     reason: str
+
+
+def decide(facts: Facts, cloud: Cloud, load: Load, wanted: int) -> Servers:
+    """Return where a network's DHCP servers should be."""
+    if not facts.served:
+        return Servers({}, "no subnet with DHCP is left")
+    before = {slot: server.host for slot, server in sorted(facts.servers.items())}
+    current = list(before.values())
+    fit = cloud.fit(ROLE, load, current, facts.physical_networks)
+    silent = cloud.silent_of(current, ROLE, facts.physical_networks)
+    choice = choose(wanted, current, fit, silent, facts.zones)
+    return Servers(assign(before, choice.hosts), choice.reason)
 
 
 def assign(before: dict[int, str], hosts: Sequence[str]) -> dict[int, str]:
@@ -35,50 +68,70 @@ def _lowest_free(slots: dict[int, str]) -> int:
     return next(slot for slot in range(len(slots) + 1) if slot not in slots)
 
 
-def decide(call: Call, cloud: Cloud, network_id: str) -> Servers:
-    """Return where a network's DHCP servers should be."""
-    row = rows.find(call, network.resource, network_id)
-    before = {server.slot: server.host for server in _servers(call.tx, network_id)}
-    if row is None or not _served(call, network_id):
-        return Servers({}, "no subnet with DHCP is left")
-    physical = [row[network.PHYSICAL]] if row[network.PHYSICAL] else []
-    current = [before[slot] for slot in sorted(before)]
-    choice = choose(
-        call.settings.dhcp_agents_per_network,
-        current,
-        cloud.fit(call.tx, "dhcp", current, physical),
-        cloud.silent_of(current, "dhcp", physical),
-        row["availability_zone_hints"],
+def settled(facts: Facts, servers: Servers) -> bool:
+    """Whether a network's DHCP servers are what they should be."""
+    return {slot: server.host for slot, server in facts.servers.items()} == servers.slots and all(
+        server.subnets == facts.served for server in facts.servers.values()
     )
-    return Servers(assign(before, choice.hosts), choice.reason)
 
 
-def settled(call: Call, cloud: Cloud, network_id: str) -> bool:
-    """Whether there is nothing to do for a network."""
-    servers = _servers(call.tx, network_id)
-    wanted = decide(call, cloud, network_id).slots
-    if {server.slot: server.host for server in servers} != wanted:
-        return False
-    subnets = _served(call, network_id)
-    return all(_port_subnets(call, server.port_id) == subnets for server in servers)
+def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
+    """Return the facts of networks, those that are gone included; of all if None."""
+    servers = _servers(tx, ids)
+    table = subnet.resource.table
+    served: dict[str, set[str]] = defaultdict(set)
+    for row in tx.execute(
+        of(select(table.c.id, table.c.network_id), table.c.network_id, ids).where(table.c.enable_dhcp)
+    ):
+        served[row.network_id].add(row.id)
+    c = network.resource.table.c
+    columns = (c.id, c.project_id, c.provider_physical_network, c.availability_zone_hints)
+    found = {}
+    for row in tx.execute(of(select(*columns), c.id, ids)):
+        found[row.id] = Facts(
+            served=frozenset(served[row.id]),
+            servers=servers.get(row.id, {}),
+            physical_networks=[row.provider_physical_network] if row.provider_physical_network else [],
+            zones=row.availability_zone_hints,
+            project_id=row.project_id,
+        )
+    for id_ in servers.keys() - found.keys():
+        found[id_] = Facts(served=frozenset(), servers=servers[id_])
+    return found
+
+
+def _servers(tx: Tx, ids: Collection[str] | None) -> dict[str, dict[int, Server]]:
+    mine = of(select(dhcp_server), dhcp_server.c.network_id, ids)
+    ports = port.resource.table
+    joined = (
+        select(dhcp_server.c.port_id, ports.c.id, fixed_ip.c.subnet_id)
+        .join(ports, ports.c.id == dhcp_server.c.port_id)
+        .outerjoin(fixed_ip, fixed_ip.c.port_id == ports.c.id)
+    )
+    subnets: dict[str, set[str]] = {}
+    for row in tx.execute(of(joined, dhcp_server.c.network_id, ids)):
+        subnets.setdefault(row.port_id, set()).update([row.subnet_id] if row.subnet_id else [])
+    found: dict[str, dict[int, Server]] = defaultdict(dict)
+    for row in tx.execute(mine):
+        there = subnets.get(row.port_id)
+        found[row.network_id][row.slot] = Server(
+            row.host, row.port_id, None if there is None else frozenset(there)
+        )
+    return found
 
 
 def place(call: Call, cloud: Cloud, network_id: str) -> str:
     """Make the DHCP servers of a network what they should be; return what was done."""
-    wanted = decide(call, cloud, network_id)
-    subnets = _served(call, network_id)
-    for server in _servers(call.tx, network_id):
-        if server.slot not in wanted.slots:
-            _remove(call, server)
+    facts = facts_of(call.tx, [network_id]).get(network_id, Facts(frozenset(), {}))
+    wanted = decide(facts, cloud, load_of(call.tx, ROLE), call.settings.dhcp_agents_per_network)
+    for slot, server in facts.servers.items():
+        if slot not in wanted.slots or server.subnets is None:
+            _remove(call, network_id, slot, server)
         else:
-            _keep(call, server, wanted.slots[server.slot], subnets)
-    present = {server.slot for server in _servers(call.tx, network_id)}
+            _keep(call, network_id, slot, server, wanted.slots[slot], facts)
     for slot, name in sorted(wanted.slots.items()):
-        if slot not in present:
-            port_id = _create_port(call, network_id, slot, name, subnets)
-            values = {"network_id": network_id, "slot": slot, "host": name, "port_id": port_id}
-            call.tx.execute(insert(dhcp_server).values(values))
-            dhcp_server_changed(call.tx, network_id, slot)
+        if slot not in facts.servers or facts.servers[slot].subnets is None:
+            _add(call, network_id, slot, name, facts)
     hosts = ", ".join(name for _, name in sorted(wanted.slots.items())) or "nowhere"
     return f"DHCP of network {network_id}: {hosts} ({wanted.reason})"
 
@@ -96,56 +149,40 @@ def without_port(tx: Tx, port_ids: Sequence[str]) -> list[str]:
     return list(tx.execute(having).scalars())
 
 
-def _keep(call: Call, server: Any, name: str, subnets: frozenset[str]) -> None:
-    mine = (dhcp_server.c.network_id == server.network_id, dhcp_server.c.slot == server.slot)
-    found = rows.find(call, port.resource, server.port_id, lock=True)
-    if found is None:
-        call.tx.execute(delete(dhcp_server).where(*mine))
-        dhcp_server_changed(call.tx, server.network_id, server.slot)
-        return
-    changes: dict[str, Any] = {}
-    if _port_subnets(call, server.port_id) != subnets:
-        changes["fixed_ips"] = [{"subnet_id": id_} for id_ in sorted(subnets)]
+def _add(call: Call, network_id: str, slot: int, name: str, facts: Facts) -> None:
+    made = port.add(
+        call,
+        {
+            "network_id": network_id,
+            "project_id": facts.project_id,
+            "device_owner": owners.DHCP,
+            "device_id": f"dhcp-{slot}-{network_id}",
+            port.HOST: name,
+            "fixed_ips": [{"subnet_id": id_} for id_ in sorted(facts.served)],
+        },
+    )
+    values = {"network_id": network_id, "slot": slot, "host": name, "port_id": made["id"]}
+    call.tx.execute(insert(dhcp_server).values(values))
+    dhcp_server_changed(call.tx, network_id, slot)
+
+
+def _keep(call: Call, network_id: str, slot: int, server: Server, name: str, facts: Facts) -> None:
+    changes: dict[str, object] = {}
+    if server.subnets != facts.served:
+        changes["fixed_ips"] = [{"subnet_id": id_} for id_ in sorted(facts.served)]
     if server.host != name:
         changes[port.HOST] = name
+        mine = (dhcp_server.c.network_id == network_id, dhcp_server.c.slot == slot)
         call.tx.execute(update(dhcp_server).where(*mine).values(host=name))
-        dhcp_server_changed(call.tx, server.network_id, server.slot)
+        dhcp_server_changed(call.tx, network_id, slot)
     if changes:
-        port.update(call, found, changes)
+        port.update(call, rows.get(call, port.resource, server.port, lock=True), changes)
 
 
-def _remove(call: Call, server: Any) -> None:
-    mine = (dhcp_server.c.network_id == server.network_id, dhcp_server.c.slot == server.slot)
+def _remove(call: Call, network_id: str, slot: int, server: Server) -> None:
+    mine = (dhcp_server.c.network_id == network_id, dhcp_server.c.slot == slot)
     call.tx.execute(delete(dhcp_server).where(*mine))
-    dhcp_server_changed(call.tx, server.network_id, server.slot)
-    found = rows.find(call, port.resource, server.port_id, lock=True)
+    dhcp_server_changed(call.tx, network_id, slot)
+    found = rows.find(call, port.resource, server.port, lock=True)
     if found is not None:
         port.remove(call, found)
-
-
-def _create_port(call: Call, network_id: str, slot: int, name: str, subnets: frozenset[str]) -> str:
-    body = {
-        "network_id": network_id,
-        "project_id": rows.get(call, network.resource, network_id)["project_id"],
-        "device_owner": owners.DHCP,
-        "device_id": f"dhcp-{slot}-{network_id}",
-        port.HOST: name,
-        "fixed_ips": [{"subnet_id": id_} for id_ in sorted(subnets)],
-    }
-    return str(port.add(call, body)["id"])
-
-
-def _servers(tx: Tx, network_id: str) -> list[Any]:
-    mine = select(dhcp_server).where(dhcp_server.c.network_id == network_id).order_by(dhcp_server.c.slot)
-    return list(tx.execute(mine))
-
-
-def _served(call: Call, network_id: str) -> frozenset[str]:
-    return frozenset(row["id"] for row in subnet.of_network(call, network_id) if row["enable_dhcp"])
-
-
-def _port_subnets(call: Call, port_id: str) -> frozenset[str] | None:
-    """Return the subnets on which a port has an address; None if there is no such port."""
-    if rows.find(call, port.resource, port_id) is None:
-        return None
-    return frozenset(fixed["subnet_id"] for fixed in ipam.of_ports(call.tx, [port_id])[port_id])

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from deuteron.plan.units import ElectionReport
 from deuteron.resources.hosts import election, election_member, router_candidate, router_history
 from deuteron.store import Tx
+
+KEPT_EPOCHS = 200
+"""Of a router's history."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +68,7 @@ def promote(tx: Tx, election_id: str, before: str | None, active: str, now: floa
     tx.execute(
         update(election)
         .where(election.c.id == election_id)
-        .values(active=active, epoch=election.c.epoch + 1, since=now)
+        .values(active=active, epoch=election.c.epoch + 1, since=now, joined=True)
     )
     tx.changed("election", election_id, "update")
     riding = select(router_candidate.c.router_id).where(router_candidate.c.election_id == election_id)
@@ -94,3 +97,6 @@ def record(tx: Tx, routers: Sequence[str], before: str | None, active: str, now:
         for router in routers
     ]
     tx.execute(insert(router_history), rows)
+    for router in (id_ for id_, epoch in epochs.items() if epoch > KEPT_EPOCHS):
+        old = (router_history.c.router_id == router, router_history.c.epoch <= epochs[router] - KEPT_EPOCHS)
+        tx.execute(delete(router_history).where(*old))

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
 from deuteron.resources import network, operations, owners, port, rows, subnet
@@ -45,38 +46,61 @@ def election_for(call: Call, candidates: Sequence[str]) -> str:
         "advert_ms": call.settings.ha_vrrp_advert_ms,
         "created": time.time(),
         "epoch": 0,
+        "joined": len(candidates) == 1,
     }
     tx.execute(insert(election).values(values))
     tx.changed("election", id_, "create")
     return id_
 
 
-def unused(tx: Tx, now: float) -> tuple[list[str], list[str]]:
-    """Return the elections that no router needs any more, and those retired long enough to be forgotten."""
+class Chores(msgspec.Struct, frozen=True):
+    """What is to be done about elections, by their ids; `ports` are (HA network, host) without a port."""
+
+    late: Sequence[str]
+    """The first candidate was not active in time: let the others join."""
+    idle: Sequence[str]
+    """No router needs them any more."""
+    over: Sequence[str]
+    """Retired for so long that they can be forgotten."""
+    ports: Sequence[tuple[str, str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.late or self.idle or self.over or self.ports)
+
+
+def chores(tx: Tx, now: float) -> Chores:
+    """Return what is to be done about elections."""
     used = select(router_candidate.c.election_id).where(router_candidate.c.election_id.is_not(None))
     moving = select(router_move.c.election_id).where(
         router_move.c.running.is_not(None), router_move.c.election_id.is_not(None)
     )
-    idle = select(election.c.id).where(
-        election.c.id.not_in(used),
-        election.c.id.not_in(moving),
-        election.c.retired.is_(None),
-        election.c.created < now - IDLE_SECONDS,
-    )
+    standing = select(election.c.id).where(election.c.retired.is_(None))
+    old = standing.where(election.c.created < now - IDLE_SECONDS)
+    idle = old.where(election.c.id.not_in(used), election.c.id.not_in(moving))
     over = select(election.c.id).where(election.c.retired < now - RETIRED_SECONDS)
-    return list(tx.execute(idle).scalars()), list(tx.execute(over).scalars())
+    there = select(port.resource.table.c.id)
+    lost = select(ha_port.c.network_id, ha_port.c.host).where(ha_port.c.port_id.not_in(there))
+    return Chores(
+        late=list(tx.execute(old.where(election.c.joined.is_(False))).scalars()),
+        idle=list(tx.execute(idle).scalars()),
+        over=list(tx.execute(over).scalars()),
+        ports=[(row.network_id, row.host) for row in tx.execute(lost)],
+    )
 
 
-def retire(tx: Tx, now: float) -> None:
-    """Take elections that no router needs away from the hosts, and later free their VRIDs."""
-    idle, over = unused(tx, now)
-    for id_ in idle:
-        tx.execute(update(election).where(election.c.id == id_).values(retired=now))
-        tx.changed("election", id_, "update")
-    for id_ in over:
+def do_chores(call: Call, now: float) -> None:
+    """Do what is to be done about elections."""
+    tx, found = call.tx, chores(call.tx, now)
+    for ids, values in ((found.late, {"joined": True}), (found.idle, {"retired": now})):
+        for id_ in ids:
+            tx.execute(update(election).where(election.c.id == id_).values(values))
+            tx.changed("election", id_, "update")
+    for id_ in found.over:
         tx.execute(delete(election_member).where(election_member.c.election_id == id_))
         tx.execute(delete(election).where(election.c.id == id_))
         tx.changed("election", id_, "delete")
+    for network_id, name in found.ports:
+        _port_on(call, network_id, name)
 
 
 def _free_vrid(call: Call) -> tuple[str, int]:

@@ -31,8 +31,10 @@ from deuteron.resources.hosts import candidate_changed, election, router_candida
 from deuteron.store import Tx
 
 OVERLAP_SECONDS = 0.1
-PATIENCE: Mapping[str, float] = {"requested": 5, "build": 20, "drain": 5, "switch": 20, "close": 10}
+PATIENCE: Mapping[str, float] = {"build": 20, "drain": 5, "switch": 20, "close": 10}
 """Seconds that a phase may wait for agents."""
+KEPT_SECONDS = 30 * 86400.0
+"""Moves that ended are told of so long."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,8 @@ def all_running(tx: Tx) -> list[Any]:
 
 def request(tx: Tx, router_id: str, candidates: Sequence[str], reason: str, now: float) -> str:
     """Ask that a router goes to other candidates, the first one to be active; return the move's id."""
+    old = (router_move.c.running.is_(None), router_move.c.phase_since < now - KEPT_SECONDS)
+    tx.execute(delete(router_move).where(router_move.c.router_id == router_id, *old))
     id_ = str(uuid.uuid4())
     values: dict[str, Any] = {
         "id": id_,
@@ -159,21 +163,32 @@ def facts_of(tx: Tx, move: Any, cloud: Cloud, now: float) -> Facts:
 
 def advance(call: Call, cloud: Cloud, move_id: str) -> Step | None:
     """Take the next step of a move, if it is time for it; return the step taken."""
-    tx, now = call.tx, time.time()
-    move = tx.execute(select(router_move).where(router_move.c.id == move_id)).first()
-    if move is None or move.running is None:
-        return None
-    step = next_step(facts_of(tx, move, cloud, now))
-    if step is None:
-        return None
+    move = _running(call.tx, move_id)
+    step = next_step(facts_of(call.tx, move, cloud, time.time())) if move else None
+    return _take(call, move, step) if step else None
+
+
+def fail(call: Call, move_id: str, reason: str) -> Step | None:
+    """End a move that cannot go on: go back to what was before."""
+    move = _running(call.tx, move_id)
+    return _take(call, move, Step("failed", reason)) if move else None
+
+
+def _running(tx: Tx, move_id: str) -> Any:
+    mine = (router_move.c.id == move_id, router_move.c.running.is_not(None))
+    return tx.execute(select(router_move).where(*mine)).first()
+
+
+def _take(call: Call, move: Any, step: Step) -> Step:
+    now = time.time()
     values: dict[str, Any] = {
         "phase": step.phase,
         "phase_since": now,
         "steps": [*move.steps, [step.phase, now, step.reason]],
     }
     values.update(_enter(call, move, step, now))
-    tx.execute(update(router_move).where(router_move.c.id == move.id).values(values))
-    tx.changed("router_move", move.id, "update")
+    call.tx.execute(update(router_move).where(router_move.c.id == move.id).values(values))
+    call.tx.changed("router_move", move.id, "update")
     return step
 
 
@@ -198,7 +213,8 @@ def _enter(call: Call, move: Any, step: Step, now: float) -> dict[str, Any]:
                 _remember(tx, move, now)
             return {"running": None, "detail": step.reason}
         case "failed":
-            _restore(tx, move)
+            if move.phase != "requested":
+                _restore(tx, move)
             return {"running": None, "detail": step.reason}
     return {}
 

@@ -51,11 +51,11 @@ def _objection(call: Call, router_id: str, host: str) -> str | None:
         return f"there is no such host (there are: {', '.join(sorted(cloud.hosts)) or 'none'})"
     if host not in cloud.alive:
         return "its agent is not alive"
-    physical = routers.physical_networks(call, router_id)
+    physical = routers.facts_of(call.tx, [router_id])[router_id].physical_networks
     if not cloud.able(host, "l3"):
         return "its agent has not the role l3"
     if not cloud.able(host, "l3", physical):
-        missing = sorted(set(physical) - there.physical_networks)
+        missing = sorted(physical - there.physical_networks)
         return f"it is not attached to the physical network {', '.join(missing)}"
     if moves.active_host(call.tx, router_id) == host:
         return "it is active there already"

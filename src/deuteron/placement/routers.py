@@ -1,18 +1,33 @@
 """Routers' candidates: the first placement at once, every later one by a move that breaks nothing."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import delete, insert, select
 
 from deuteron.placement import elections, ha, moves
-from deuteron.placement.cloud import Cloud
+from deuteron.placement.cloud import Cloud, Load, load_of, of
 from deuteron.placement.decide import choose
-from deuteron.resources import network, owners, port, router, rows
+from deuteron.resources import network, owners, port, router
 from deuteron.resources.call import Call
 from deuteron.resources.hosts import candidate_changed, election, router_candidate, router_move
 from deuteron.store import Tx
+
+ROLE = "l3"
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """A router as far as its candidates go. `elected` are those that an election opens."""
+
+    exists: bool
+    redundant: bool = False
+    candidates: Sequence[str] = ()
+    elected: frozenset[str] = frozenset()
+    moving: bool = False
+    physical_networks: frozenset[str] = frozenset()
+    zones: Sequence[str] = ()
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -24,39 +39,73 @@ class Wanted(msgspec.Struct, frozen=True):
     """Whether it is so already, or on its way."""
 
 
-def decide(call: Call, cloud: Cloud, router_id: str) -> Wanted:
-    """Return where a router should be."""
-    row = rows.find(call, router.resource, router_id)
-    found = candidates(call.tx, router_id)
-    if row is None:
-        return Wanted((), "the router is gone", settled=not found)
-    if moves.running(call.tx, router_id):
-        return Wanted(tuple(c.host for c in found), "it is on its way", settled=True)
-    physical = physical_networks(call, router_id)
-    current = [c.host for c in found]
-    wanted = (call.settings.max_l3_agents_per_router or len(cloud.hosts)) if row["ha"] else 1
-    choice = choose(
-        max(1, wanted),
-        current,
-        cloud.fit(call.tx, "l3", current, physical),
-        cloud.silent_of(current, "l3", physical),
-        row["availability_zone_hints"],
-    )
-    same_kind = all((c.election_id is not None) == bool(row["ha"]) for c in found)
+def decide(facts: Facts, cloud: Cloud, load: Load, most: int) -> Wanted:
+    """Return where a router should be; a redundant one on up to `most` hosts, 0 for all."""
+    current = facts.candidates
+    if not facts.exists:
+        return Wanted((), "the router is gone", settled=not current)
+    if facts.moving:
+        return Wanted(tuple(current), "it is on its way", settled=True)
+    wanted = (most or max(1, len(cloud.hosts))) if facts.redundant else 1
+    fit = cloud.fit(ROLE, load, current, facts.physical_networks)
+    silent = cloud.silent_of(current, ROLE, facts.physical_networks)
+    choice = choose(wanted, current, fit, silent, facts.zones)
+    same_kind = facts.elected == (set(current) if facts.redundant else set())
     nothing_to_do = not choice.hosts or (same_kind and set(choice.hosts) == set(current))
     return Wanted(choice.hosts, choice.reason, settled=nothing_to_do)
 
 
+def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
+    """Return the facts of routers, those that are gone included; of all if None."""
+    table = router_candidate
+    carrying: dict[str, list[Any]] = defaultdict(list)
+    for row in tx.execute(of(select(table), table.c.router_id, ids).order_by(table.c.position, table.c.host)):
+        carrying[row.router_id].append(row)
+    moving = set(tx.execute(of(select(router_move.c.running), router_move.c.running, ids)).scalars())
+    physical = _physical_networks(tx, ids)
+    c = router.resource.table.c
+    found = {
+        row.id: Facts(
+            exists=True,
+            redundant=row.ha,
+            candidates=[one.host for one in carrying.get(row.id, ())],
+            elected=frozenset(one.host for one in carrying.get(row.id, ()) if one.election_id),
+            moving=row.id in moving,
+            physical_networks=physical.get(row.id, frozenset()),
+            zones=row.availability_zone_hints,
+        )
+        for row in tx.execute(of(select(c.id, c.ha, c.availability_zone_hints), c.id, ids))
+    }
+    for id_ in carrying.keys() - found.keys():
+        found[id_] = Facts(exists=False, candidates=[one.host for one in carrying[id_]])
+    return found
+
+
+def _physical_networks(tx: Tx, ids: Collection[str] | None) -> dict[str, frozenset[str]]:
+    """Return the physical networks that routers' ports are on."""
+    ports, networks = port.resource.table, network.resource.table
+    joined = (
+        select(ports.c.device_id, networks.c.provider_physical_network.label("physical"))
+        .join(networks, ports.c.network_id == networks.c.id)
+        .where(ports.c.device_owner.in_(owners.ROUTER_PORTS))
+        .where(networks.c.provider_physical_network.is_not(None))
+    )
+    found: dict[str, frozenset[str]] = {}
+    for row in tx.execute(of(joined, ports.c.device_id, ids)):
+        found[row.device_id] = found.get(row.device_id, frozenset()) | {row.physical}
+    return found
+
+
 def place(call: Call, cloud: Cloud, router_id: str, now: float) -> str:
     """Make a router's candidates what they should be, or begin to; return what was done."""
-    wanted = decide(call, cloud, router_id)
+    facts = facts_of(call.tx, [router_id]).get(router_id, Facts(exists=False))
+    wanted = decide(facts, cloud, load_of(call.tx, ROLE), call.settings.max_l3_agents_per_router)
     if wanted.settled:
         return f"router {router_id}: {wanted.reason}"
-    row = rows.find(call, router.resource, router_id)
-    if row is None:
+    if not facts.exists:
         _remove(call.tx, router_id)
-    elif not candidates(call.tx, router_id):
-        _first(call, router_id, wanted, now, redundant=row["ha"])
+    elif not facts.candidates:
+        _first(call, router_id, wanted, now, redundant=facts.redundant)
     else:
         _transfer(call.tx, router_id, wanted, now)
     return f"router {router_id}: {', '.join(wanted.hosts) or 'nowhere'} ({wanted.reason})"
@@ -107,19 +156,6 @@ def _remove(tx: Tx, router_id: str) -> None:
         candidate_changed(tx, router_id, row.host)
     tx.execute(delete(router_candidate).where(router_candidate.c.router_id == router_id))
     tx.execute(delete(router_move).where(router_move.c.router_id == router_id))
-
-
-def physical_networks(call: Call, router_id: str) -> list[str]:
-    """Return the physical networks that a router's ports are on."""
-    table = port.resource.table
-    networks = network.resource.table
-    found = (
-        select(networks.c.provider_physical_network)
-        .join(table, table.c.network_id == networks.c.id)
-        .where(table.c.device_id == router_id, table.c.device_owner.in_(owners.ROUTER_PORTS))
-        .where(networks.c.provider_physical_network.is_not(None))
-    )
-    return list(call.tx.execute(found).scalars())
 
 
 def orphans(tx: Tx) -> list[str]:

@@ -20,8 +20,8 @@ from typing import TypeVar
 import msgspec
 
 from deuteron.placement import dhcp, ha, moves, routers
-from deuteron.placement.cloud import Cloud, look
-from deuteron.resources import network, router, rows, subnet
+from deuteron.placement.cloud import Cloud, load_of, look
+from deuteron.resources import subnet
 from deuteron.resources.call import Call
 from deuteron.resources.errors import NeutronError
 from deuteron.settings import ServerSettings
@@ -35,6 +35,7 @@ MOVE_TICK_SECONDS = 0.02
 FULL_SECONDS = 60.0
 SWEEP_SECONDS = 5.0
 SLEPT_SECONDS = 3.0
+MAX_NAMED = 5000
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ class Dirty(msgspec.Struct):
     routers: set[str] = msgspec.field(default_factory=set)
     orphans: bool = True
     """What lost its network or subnet, which the change log does not name."""
+
+    def __bool__(self) -> bool:
+        return bool(self.everything or self.networks or self.routers or self.orphans)
 
 
 class Placement:
@@ -106,6 +110,8 @@ class Placement:
             return
         dirty = self._dirty()
         cloud = self._db.read_now(self._look)
+        if max(len(dirty.networks), len(dirty.routers)) > MAX_NAMED:
+            dirty.everything = True
         if (cloud.alive, cloud.silent) != self._alive:
             self._alive = (cloud.alive, cloud.silent)
             log.info("placement: alive: %s; dead: %s", _names(cloud.alive), _names(cloud.silent))
@@ -116,8 +122,8 @@ class Placement:
         self._move(cloud)
         if time.monotonic() - self._last_sweep > SWEEP_SECONDS:
             self._last_sweep = time.monotonic()
-            if any(self._db.read_now(lambda tx: ha.unused(tx, time.time()))):
-                self._write(lambda call: ha.retire(call.tx, time.time()))
+            if self._db.read_now(lambda tx: ha.chores(tx, time.time())):
+                self._write(lambda call: ha.do_chores(call, time.time()))
 
     def _watch(self) -> None:
         """Notice that this process slept: then nobody else can be blamed for silence."""
@@ -160,6 +166,8 @@ class Placement:
         return dirty
 
     def _place(self, dirty: Dirty, cloud: Cloud) -> None:
+        if not dirty:
+            return
         networks, wanted = self._db.read_now(lambda tx: self._unsettled(tx, dirty, cloud))
         now = time.time()
         for id_ in networks:
@@ -168,18 +176,25 @@ class Placement:
             self._try(f"router {id_}", partial(routers.place, cloud=cloud, router_id=id_, now=now))
 
     def _unsettled(self, tx: Tx, dirty: Dirty, cloud: Cloud) -> tuple[list[str], list[str]]:
-        call = Call(tx=tx, settings=self._settings)
-        networks, wanted = set(dirty.networks), set(dirty.routers)
-        if dirty.everything:
-            networks |= {row["id"] for row in rows.where(call, network.resource)}
-            wanted |= {row["id"] for row in rows.where(call, router.resource)}
-        if dirty.everything or dirty.orphans:
-            networks |= set(dhcp.orphans(tx))
-            wanted |= set(routers.orphans(tx))
-        return (
-            sorted(id_ for id_ in networks if not dhcp.settled(call, cloud, id_)),
-            sorted(id_ for id_ in wanted if not routers.decide(call, cloud, id_).settled),
-        )
+        """Return the networks and routers that are not as they should be."""
+        settings = self._settings
+        network_ids, router_ids = dirty.networks, dirty.routers
+        if dirty.orphans:
+            network_ids = network_ids | set(dhcp.orphans(tx))
+            router_ids = router_ids | set(routers.orphans(tx))
+        load = load_of(tx, dhcp.ROLE)
+        networks = [
+            id_
+            for id_, facts in dhcp.facts_of(tx, None if dirty.everything else network_ids).items()
+            if not dhcp.settled(facts, dhcp.decide(facts, cloud, load, settings.dhcp_agents_per_network))
+        ]
+        load = load_of(tx, routers.ROLE)
+        wanted = [
+            id_
+            for id_, facts in routers.facts_of(tx, None if dirty.everything else router_ids).items()
+            if not routers.decide(facts, cloud, load, settings.max_l3_agents_per_router).settled
+        ]
+        return sorted(networks), sorted(wanted)
 
     def _move(self, cloud: Cloud) -> None:
         def due(tx: Tx) -> tuple[list[str], bool]:
@@ -190,11 +205,18 @@ class Placement:
 
         ready, self._moving = self._db.read_now(due)
         for id_ in ready:
-            step = self._try(f"move {id_}", partial(moves.advance, cloud=cloud, move_id=id_))
-            if step is not None:
-                log.info("move %s: %s: %s", id_, step.phase, step.reason)
+            self._advance(id_, cloud)
         if ready:
             self._rung.set()
+
+    def _advance(self, move_id: str, cloud: Cloud) -> None:
+        """Take the next step of a move; one that cannot be taken ends it."""
+        try:
+            step = self._write(partial(moves.advance, cloud=cloud, move_id=move_id))
+        except NeutronError as error:
+            step = self._write(partial(moves.fail, move_id=move_id, reason=str(error)))
+        if step is not None:
+            log.info("move %s: %s: %s", move_id, step.phase, step.reason)
 
     def _try(self, what: str, work: Callable[[Call], T]) -> T | None:
         """Do one thing in a transaction of its own; say if it cannot be done."""

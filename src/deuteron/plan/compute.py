@@ -243,11 +243,11 @@ def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
 def election(state: State, host: str, id_: str) -> u.Election | None:
     """Return an election in which this host is a candidate.
 
-    It begins at its first candidate alone; the others join when that one is active. Otherwise who happens to
-    start first would win, since nobody is ever preempted.
+    It begins at its first candidate alone, and the others join when that one is active. Otherwise who happens
+    to start first would win, since nobody is ever preempted.
     """
     row = state.elections.get(id_)
-    if row is None or host not in (row.candidates if row.active else row.candidates[:1]):
+    if row is None or host not in (row.candidates if row.joined else row.candidates[:1]):
         return None
     net = state.networks.get(row.ha_network)
     mine = _ha_port(state, row.ha_network, host)

@@ -186,6 +186,7 @@ def _elections(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             vrid=row.vrid,
             advert_ms=row.advert_ms,
             candidates=tuple(row.candidates),
+            joined=row.joined,
             active=row.active,
         )
 

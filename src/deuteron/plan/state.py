@@ -123,6 +123,8 @@ class Election(Row, frozen=True, kw_only=True):
     vrid: int
     advert_ms: int
     candidates: tuple[str, ...]
+    joined: bool = True
+    """Whether the candidates after the first one take part yet."""
     active: str | None = None
     """The host that was promoted last. It stays until another one is: silence is not a demotion."""
 

@@ -142,7 +142,7 @@ def _candidate(state: State, row: Candidate, *, moved: bool) -> Iterator[Place]:
 
 
 def _election(state: State, row: Election, other: Row | None) -> Iterator[Place]:
-    if not isinstance(other, Election) or row.active is None or other.active is None:
+    if not isinstance(other, Election) or other.active == row.active or other.joined != row.joined:
         yield from _at(row.candidates, f"election/{row.id}")
     for candidate in state.candidates.by("election", row.id):
         yield from _remotes(state, state.ports.by("router", candidate.router))

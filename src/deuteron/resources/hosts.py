@@ -81,11 +81,13 @@ election = Table(
     Column("active", String(NAME_LENGTH)),
     Column("epoch", Integer, nullable=False),
     Column("since", Float(53)),
+    Column("joined", Boolean, nullable=False),
     Column("retired", Float(53)),
     UniqueConstraint("ha_network_id", "vrid"),
 )
-"""`active` is the host promoted last, `epoch` counts the promotions. One that no router needs is `retired` a
-while before its VRID is free again, so that no host holds two elections with one VRID."""
+"""`active` is the host promoted last, `epoch` counts the promotions. The first candidate begins alone; the
+others have `joined` when it is active, or was not in time. One that no router needs is `retired` a while
+before its VRID is free again, so that no host holds two elections with one VRID."""
 
 election_member = Table(
     "election_member",
