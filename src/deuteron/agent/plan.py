@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from deuteron.agent.validity import unfit
 from deuteron.plan.units import Delete, InSync, Message, Put, Snapshot, Unit
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Batch:
     deletes: set[str] = field(default_factory=set)
     revision: str = ""
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Units that this version does not understand: key -> reason. What is known of them stays."""
+    """Units that cannot be used: key -> reason. What is known of them from before stays."""
 
     def add(self, message: Message) -> bool:
         """Take in a message; return whether the batch is complete."""
@@ -39,9 +40,7 @@ class Batch:
             case Snapshot():
                 self.full, self.puts, self.deletes, self.unreadable = True, {}, set(), {}
             case Put(unit):
-                self.puts[unit.key] = unit
-                self.deletes.discard(unit.key)
-                self.unreadable.pop(unit.key, None)
+                self._put(unit)
             case Delete(key):
                 self.puts.pop(key, None)
                 self.deletes.add(key)
@@ -50,6 +49,16 @@ class Batch:
                 self.revision = revision
                 return True
         return False
+
+    def _put(self, unit: Unit) -> None:
+        reason = unfit(unit)
+        if reason:
+            log.error("%s: %s", unit.key, reason)
+            self.unreadable[unit.key] = reason
+            return
+        self.puts[unit.key] = unit
+        self.deletes.discard(unit.key)
+        self.unreadable.pop(unit.key, None)
 
 
 @dataclass

@@ -30,6 +30,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between reports when nothing happens."""
     dhcp_lease_duration: int = 86400
     """Seconds."""
+    metadata_port: int = 9697
+    """Of the loopback, where haproxy finds the agent."""
     nova_metadata_host: str = ""
     """Where Nova's metadata service is; without it the server's own knowledge of instances is served."""
     nova_metadata_port: int = 8775

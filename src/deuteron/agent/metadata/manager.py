@@ -2,11 +2,11 @@
 
 import grp
 import logging
-import os
 import pwd
+import secrets
 import signal
+import threading
 import time
-from dataclasses import dataclass
 
 from deuteron.agent import names
 from deuteron.agent.context import Context
@@ -24,13 +24,6 @@ log = logging.getLogger(__name__)
 _DAEMON = "haproxy"
 _RELOAD_PAUSE = 0.5
 """Seconds between two reloads at least: a reload costs some 100 ms of processor time."""
-
-
-@dataclass(frozen=True)
-class _Worker:
-    user: str
-    group: str
-    group_id: int
 
 
 class MetadataManager:
@@ -52,7 +45,8 @@ class MetadataManager:
             if settings.nova_metadata_host
             else None
         )
-        self._responder: Responder | None = None
+        self._port = settings.metadata_port
+        self._responder = self._listen()
         self._namespaces: dict[str, str] = {}  # namespace -> key of the unit that wants it
         self._addressed: dict[str, int] = {}  # namespace -> inode, where the address is known to be
         self._reloaded = 0.0
@@ -83,13 +77,12 @@ class MetadataManager:
 
     def recheck(self) -> None:
         """Compare everything at the next turn."""
+        self._instances.complete.set()
         self._addressed.clear()
         self._dirty = True
 
     def apply(self) -> dict[str, str]:
         """Make the host so."""
-        if self._responder is None:
-            self._listen()
         self.pending = False
         if not self._dirty:
             return {}
@@ -100,7 +93,7 @@ class MetadataManager:
         try:
             self._serve(ready)
         except (SystemCommandError, OSError) as error:
-            problems["agent/metadata"] = str(error)
+            problems["agent/metadata"] = f"metadata: {error}"
         self._dirty = bool(problems)
         return problems
 
@@ -112,15 +105,21 @@ class MetadataManager:
             del self._namespaces[namespace]
             self._dirty = True
 
-    def _listen(self) -> None:
-        worker = _worker()
-        self._directory.mkdir(parents=True, exist_ok=True)
-        os.chown(self._directory, 0, worker.group_id)
-        self._directory.chmod(0o750)
-        self._responder = Responder(
-            self._directory / "responder", self._instances, self._nova, worker.group_id
-        )
-        self._responder.serve_in_background()
+    def _listen(self) -> Responder | None:
+        """Answer at the port; the secret stays the same for the next agent, since haproxy keeps running."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self._directory / "secret"
+        secret = file.read_text() if file.exists() else ""
+        if not secret:
+            secret = secrets.token_hex(16)
+            files.write(file, secret, mode=0o600)
+        try:
+            responder = Responder(self._port, secret, self._instances, self._nova)
+        except OSError as error:
+            log.error("metadata: 127.0.0.1:%d: %s", self._port, error)
+            return None
+        threading.Thread(target=responder.serve_forever, name="metadata", daemon=True).start()
+        return responder
 
     def _prepare(self) -> tuple[dict[str, str], dict[str, int]]:
         """Put the address into the namespaces; return problems, and the inodes of those that have it."""
@@ -147,8 +146,12 @@ class MetadataManager:
             return
         file = self._directory / "haproxy.cfg"
         before = render.bound(file.read_text()) if file.exists() else {}
-        worker = _worker()
-        changed = files.write(file, render.config(ready, self._directory, worker.user, worker.group))
+        self._responder = self._responder or self._listen()
+        if self._responder is None:
+            raise OSError(f"port {self._port} of the loopback is taken: free it, or set metadata_port")
+        answers = render.Responder(self._port, self._responder.secret)
+        text = render.config(ready, self._directory, _worker(), answers)
+        changed = files.write(file, text, mode=0o600)
         if any(before.get(name, inode) != inode for name, inode in ready.items()):
             # A reload hands listeners on by the name of their namespace: it would keep those of the old one.
             self._context.daemons.stop(_DAEMON)
@@ -163,10 +166,10 @@ class MetadataManager:
             self._reloaded = time.monotonic()
 
 
-def _worker() -> _Worker:
+def _worker() -> render.Worker:
     """Return as whom haproxy's worker runs: as root only where Debian's user is missing."""
     try:
-        group_id = pwd.getpwnam("haproxy").pw_gid
+        group = pwd.getpwnam("haproxy").pw_gid
     except KeyError:
-        return _Worker("root", "root", 0)
-    return _Worker("haproxy", grp.getgrgid(group_id).gr_name, group_id)
+        return render.Worker("root", "root")
+    return render.Worker("haproxy", grp.getgrgid(group).gr_name)

@@ -3,19 +3,34 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 ADDRESS = "169.254.169.254"
 NAMESPACE_HEADER = "X-Deuteron-Namespace"
+SECRET_HEADER = "X-Deuteron-Secret"
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _MARK = "# in "
 
 
-def config(namespaces: Mapping[str, int], directory: Path, user: str, group: str) -> str:
+class Worker(NamedTuple):
+    """As whom haproxy's worker runs."""
+
+    user: str
+    group: str
+
+
+class Responder(NamedTuple):
+    """Where the agent answers, on the loopback, and the secret by which it knows haproxy."""
+
+    port: int
+    secret: str
+
+
+def config(namespaces: Mapping[str, int], directory: Path, worker: Worker, responder: Responder) -> str:
     """Return the configuration.
 
-    `namespaces` are name -> inode; the inode is noted, so that a namespace that was made anew is seen. The
-    worker runs as `user`, `group`. Requests go to the agent's responder at
-    `directory`/responder; while no agent is there, they wait.
+    `namespaces` are name -> inode; the inode is noted, so that a namespace that was made anew is seen. While
+    no agent answers at the responder's port, requests wait.
     """
     binds = []
     for name, inode in sorted(namespaces.items()):
@@ -28,8 +43,8 @@ def config(namespaces: Mapping[str, int], directory: Path, user: str, group: str
     hard-stop-after 30s
     stats socket {directory}/haproxy mode 600 expose-fd listeners
     log stderr format raw daemon warning
-    user {user}
-    group {group}
+    user {worker.user}
+    group {worker.group}
 
 defaults
     mode http
@@ -38,18 +53,20 @@ defaults
     timeout server 32s
     timeout http-request 10s
     timeout http-keep-alive 5s
-    # An agent that restarts makes a request late, not lost: a refused connection is tried again each second.
+    # An agent that restarts makes a request late, not lost: a refused connection is tried again each second
+    # (one to a socket file would be tried again without a pause).
     retries 30
     retry-on conn-failure empty-response
 
 frontend instances
 {"".join(binds)}    http-request set-header X-Forwarded-For %[src]
     http-request set-header {NAMESPACE_HEADER} %[so_name]
+    http-request set-header {SECRET_HEADER} {responder.secret}
     http-request disable-l7-retry if METH_POST
     default_backend agent
 
 backend agent
-    server agent unix@{directory}/responder
+    server agent 127.0.0.1:{responder.port}
 """
 
 

@@ -1,28 +1,30 @@
-"""Answers instances' requests for metadata, which haproxy hands on through a socket of this host."""
+"""Answers instances' requests for metadata, which haproxy hands on on the loopback."""
 
+import hmac
 import http.client
 import http.server
 import ipaddress
 import logging
-import os
-import socketserver
 import threading
-from pathlib import Path
 
 from deuteron.agent import names
 from deuteron.agent.metadata import documents, nova
-from deuteron.agent.metadata.render import NAMESPACE_HEADER
+from deuteron.agent.metadata.render import NAMESPACE_HEADER, SECRET_HEADER
 from deuteron.plan.units import Instance, Router
 
 log = logging.getLogger(__name__)
 
 _BODY_LIMIT = 1 << 16
+_PATIENCE = 20.0
+"""Seconds for which a request waits until an agent that has just started knows its plan."""
 
 
 class Directory:
     """Who is who: the instance behind an address that was seen in a namespace. For any thread."""
 
     def __init__(self) -> None:
+        self.complete = threading.Event()
+        """Set when the plan is known in full; until then, whoever asks waits."""
         self._lock = threading.Lock()
         self._instances: dict[str, Instance] = {}  # port -> instance
         self._by_address: dict[tuple[str, str], str] = {}  # (network, address) -> port
@@ -59,6 +61,7 @@ class Directory:
 
     def find(self, namespace: str, address: str) -> Instance | None:
         """Return the instance that has an address in one of the networks of a namespace."""
+        self.complete.wait(_PATIENCE)
         with self._lock:
             for network in self._networks.get(namespace, ()):
                 port = self._by_address.get((network, _canonical(address)))
@@ -82,27 +85,17 @@ def _canonical(address: str) -> str:
         return address
 
 
-class Responder(socketserver.ThreadingUnixStreamServer):
-    """An HTTP server on a socket file; serve_in_background() starts it."""
+class Responder(http.server.ThreadingHTTPServer):
+    """An HTTP server on the loopback, for haproxy alone, which it knows by a secret."""
 
-    daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, path: Path, directory: Directory, service: nova.Nova | None, group: int) -> None:
-        """Listen at `path`, for members of a group; `service` is Nova's, if it shall be asked."""
+    def __init__(self, port: int, secret: str, directory: Directory, service: nova.Nova | None) -> None:
+        """Listen; `service` is Nova's, if it shall be asked. Raises OSError when the port is taken."""
+        self.secret = secret
         self.instances = directory
         self.service = service
-        # Under another name until it is ready, so that haproxy never finds a socket that it may not open.
-        new = path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        super().__init__(str(new), _Handler)
-        os.chown(new, 0, group)
-        new.chmod(0o660)
-        new.replace(path)
-
-    def serve_in_background(self) -> None:
-        """Answer until the process ends."""
-        threading.Thread(target=self.serve_forever, name="metadata", daemon=True).start()
+        super().__init__(("127.0.0.1", port), _Handler)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -110,10 +103,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server_version = "Deuteron"
     sys_version = ""
     timeout = 30
-
-    def setup(self) -> None:
-        super().setup()
-        self.client_address = ("instance", 0)  # a socket file has no address
 
     def do_GET(self) -> None:
         self._respond(b"")
@@ -126,6 +115,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._respond(self.rfile.read(int(length)))
 
     def _respond(self, body: bytes) -> None:
+        if not hmac.compare_digest(self.headers.get(SECRET_HEADER, ""), self.server.secret):
+            self._send(403, "text/plain", b"metadata is answered to instances alone\n")
+            return
         namespace = self.headers.get(NAMESPACE_HEADER, "")
         address = self.headers.get("X-Forwarded-For", "")
         instance = self.server.instances.find(namespace, address)

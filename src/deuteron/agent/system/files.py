@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 
-def write(file: Path, text: str, durable: bool = False) -> bool:
+def write(file: Path, text: str, mode: int = 0o644) -> bool:
     """Make a file hold a text; return whether it changed. Raises OSError.
 
-    `durable` also waits until it is on the disk. The file is left alone, with its time, when it holds the
-    text already.
+    The file is left alone, with its time, when it holds the text already.
     """
     data = text.encode()
     try:
@@ -18,11 +17,8 @@ def write(file: Path, text: str, durable: bool = False) -> bool:
         file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f".{file.name}.new")
     try:
-        with new.open("wb") as stream:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:  # noqa: PTH123
             stream.write(data)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
         new.replace(file)
     except OSError:
         new.unlink(missing_ok=True)
