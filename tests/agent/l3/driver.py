@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from deuteron.agent import l3
 from deuteron.agent.context import Context
-from deuteron.agent.l3 import build
 from deuteron.agent.manager import Manager
 from deuteron.agent.status import Status
 from deuteron.agent.system.daemons import Daemons
@@ -35,7 +35,7 @@ def main(host: str, local_ip: str) -> None:
         daemons=Daemons(run_dir),
         status=Status(),
     )
-    managers = build.managers(context)
+    managers = l3.managers(context)
     for line in sys.stdin:
         message = msgspec.json.decode(line)
         answer: object = True

@@ -1,1 +1,25 @@
-"""Redundant routers on one host."""
+"""Redundant routers on one host: twins behind a gate, elections, and the copying of connections."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deuteron.agent.context import Context
+    from deuteron.agent.manager import Manager
+
+
+def managers(context: "Context") -> "list[Manager]":
+    """Return the managers of this room, in the order in which they are to be applied.
+
+    Starts the thread that reports what this host is in its elections.
+    """
+    # Imported here: the switch lives in this package, and needs nothing but the standard library.
+    from deuteron.agent.l3.conntrack_sync.manager import ConnectionSync
+    from deuteron.agent.l3.elections import Elections
+    from deuteron.agent.l3.routers import Routers
+    from deuteron.agent.l3.standings import Standings
+    from deuteron.agent.l3.switch.records import Places
+
+    standings = Standings(Places(context.run_dir), context.status)
+    context.status.watch_problems(standings.problems)
+    standings.start()
+    return [Elections(context), Routers(context), ConnectionSync(context)]

@@ -97,8 +97,9 @@ class Elections:
         if self._dirty:
             return  # one that could not be ended may still be in one of them
         try:
-            netns.delete(*(name for name in netns.names() - kept if name.startswith(ha_network.PREFIX)))
-        except SystemCommandError as error:
+            found = [name for name in netns.names() - kept if name.startswith(ha_network.PREFIX)]
+            netns.delete(*(name for name in found if netns.is_ours(name)))
+        except (SystemCommandError, OSError) as error:
             problems["election/namespaces"] = str(error)
             self._compare = True
 

@@ -31,9 +31,8 @@ def connect(election: Election, same: Iterable[Election], local_ip: str) -> None
     Raises SystemCommandError, and ValueError when a foreign device has its name.
     """
     inside, name = namespace(election.ha_network), device(election.ha_network)
-    if inside not in netns.names():
-        netns.create(inside)
-        sysctl.write({"net/ipv6/conf/all/disable_ipv6": "1"}, inside)
+    netns.create(inside)
+    sysctl.write({"net/ipv6/conf/all/disable_ipv6": "1"}, inside)
     _make_device(election, local_ip, inside, name)
     peers = {peer.address: peer for other in same for peer in other.peers}
     _set_neighbours(election, peers, inside, name)

@@ -23,8 +23,6 @@ class Inside:
     """Device -> what `ip address show` says of it, our ports only."""
     routes: frozenset[tuple[str, str]] = frozenset()
     """(destination, next hop) of the routes that are not the kernel's own."""
-    ours: bool = True
-    """Whether the namespace is marked as made by us, or is empty."""
 
 
 def look(namespace: str) -> Inside:
@@ -32,11 +30,9 @@ def look(namespace: str) -> Inside:
     queries = "address show\nroute show root 0.0.0.0/0\n"
     links, routes = _documents(run(["ip", "-j", "-d", "-batch", "-"], queries, namespace))
     (routes6,) = _documents(run(["ip", "-j", "-d", "-6", "route", "show"], netns=namespace))
-    loopback = next((link for link in links if link["ifname"] == "lo"), {})
     return Inside(
         links={link["ifname"]: link for link in links if link["ifname"].startswith(_OURS)},
         routes=frozenset([*_foreign_routes(routes, 4), *_foreign_routes(routes6, 6)]),
-        ours=loopback.get("ifalias") == names.ALIAS or len(links) == 1,
     )
 
 
@@ -111,8 +107,6 @@ def plug_ports(twin: Twin, whole: Taps) -> dict[str, list[str]]:
 def set_ports(twin: Twin, inside: Inside) -> list[str]:
     """Return the commands in the namespace that give the ports their addresses."""
     commands = []
-    if not inside.links:
-        commands.append(f"link set lo alias {names.ALIAS}")
     for device in twin.kernel.devices:
         link = inside.links.get(device.inside)
         if link is None or link["mtu"] != device.mtu or "UP" not in link["flags"]:

@@ -99,7 +99,7 @@ class Routers:
         for name in netns.names():
             id_ = name.removeprefix(_PREFIX)
             if name.startswith(_PREFIX) and id_ not in self._routers and id_ not in known:
-                if kernel.look(name).ours:
+                if netns.is_ours(name):
                     known.add(id_)
                 else:
                     log.warning("namespace %s is not ours: left alone", name)
@@ -187,8 +187,6 @@ class Routers:
         before = self._built.pop(twin.id, None)
         netns.create(twin.namespace)
         inside = kernel.look(twin.namespace)
-        if not inside.ours:
-            return f"namespace {twin.namespace} is not ours: remove it"
         if before is None:
             sysctl.write(wanted.SYSCTLS, twin.namespace)
         if before is None or before.kernel.rules != twin.kernel.rules:
@@ -234,9 +232,9 @@ class Routers:
         shutil.rmtree(self._context.run_dir / "radvd" / id_, ignore_errors=True)
         if name not in netns.names():
             return ""
-        inside = kernel.look(name)
-        if not inside.ours:
+        if not netns.is_ours(name):
             return f"namespace {name} is not ours: left alone"
+        inside = kernel.look(name)
         ends = [f"tap{device[3:]}" for device in inside.links]
         ip.batch([f"link delete {tap}" for tap in ends if tap in taps and names.is_ours(taps[tap])])
         netns.delete(name)
