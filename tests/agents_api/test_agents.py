@@ -143,6 +143,7 @@ def test_two_active_twins_are_named(three: Cloud) -> None:
     topology = Topology(three.api, ha=True)
     active = active_host(three, topology.router)
     other = three.agents[next(name for name in three.agents if name != active)]
+    three.until(lambda: other.states)
     (id_,) = other.states
     other.states[id_] = ElectionReport(id=id_, state="active", since=time.time(), cause="adverts stopped")
     other.tell()
