@@ -147,6 +147,7 @@ class Topology:
         added = api.put(f"/routers/{self.router}/add_router_interface", {"subnet_id": self.subnet})
         assert added.status == 200, added
         self.interface = added.body["port_id"]
+        self.port = api.make("port", network_id=self.network)["id"]
 
 
 @pytest.fixture

@@ -16,6 +16,54 @@ def _refused(api: Client, network: str, **attributes: Any) -> tuple[int, str]:
     return api.refused("subnet", **{"network_id": network, "ip_version": 4, **attributes})
 
 
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.0"}, "InvalidInput"),
+    ({"cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.255"}, "InvalidInput"),
+    ({"cidr": "10.0.0.0/24", "gateway_ip": "fe80::1"}, "InvalidInput"),
+    ({"cidr": "10.0.0.0/24", "gateway_ip": "nowhere"}, "HTTPBadRequest"),
+    ({"cidr": "10.0.0.0/33"}, "HTTPBadRequest"),
+    ({"cidr": "10.0.0.0"}, "HTTPBadRequest"),
+    ({"cidr": "0.0.0.0/0"}, "InvalidInput"),
+    ({"cidr": "2001:db8::/64"}, "InvalidInput"),
+    ({"cidr": "224.0.0.0/24"}, "InvalidInput"),
+    ({"cidr": "127.0.0.0/24"}, "InvalidInput"),
+    ({"cidr": "10.0.0.0/31"}, "InvalidInput"),
+    ({"cidr": None}, "HTTPBadRequest"),
+    ({}, "BadRequest"),
+    ({"prefixlen": 24}, "BadRequest"),
+    ({"cidr": "10.0.0.0/24", "ip_version": 5}, "HTTPBadRequest"),
+    ({"cidr": "10.0.0.0/24", "ipv6_ra_mode": "slaac"}, "InvalidInput"),
+    ({"cidr": "10.0.0.0/24", "ipv6_ra_mode": "magic"}, "HTTPBadRequest"),
+    (
+        {"cidr": "10.0.0.0/24", "allocation_pools": [{"start": "10.0.0.9", "end": "10.0.0.5"}]},
+        "InvalidAllocationPool",
+    ),
+    (
+        {"cidr": "10.0.0.0/24", "allocation_pools": [{"start": "10.0.0.5", "end": "10.0.1.5"}]},
+        "OutOfBoundsAllocationPool",
+    ),
+    ({"cidr": "10.0.0.0/24", "allocation_pools": [{"start": "10.0.0.5"}]}, "HTTPBadRequest"),
+    ({"cidr": "10.0.0.0/24", "dns_nameservers": ["x"]}, "HTTPBadRequest"),
+    ({"cidr": "10.0.0.0/24", "dns_nameservers": ["9.9.9.9", "9.9.9.9"]}, "HTTPBadRequest"),
+    ({"cidr": "10.0.0.0/24", "dns_nameservers": ["2001:db8::1"]}, "InvalidInput"),
+    (
+        {"cidr": "10.0.0.0/24", "dns_nameservers": [f"9.9.9.{n}" for n in range(6)]},
+        "DNSNameServersExhausted",
+    ),
+    (
+        {
+            "cidr": "10.0.0.0/24",
+            "host_routes": [{"destination": "10.9.0.0/16\n", "nexthop": "10.0.0.2"}],
+        },
+        "HTTPBadRequest",
+    ),
+    (
+        {"cidr": "10.0.0.0/24", "host_routes": [{"destination": "10.9.0.1/16", "nexthop": "10.0.0.2"}]},
+        "HTTPBadRequest",
+    ),
+]
+
+
 def test_a_subnet_has_neutrons_defaults(api: Client, network: str) -> None:
     subnet = api.make("subnet", network_id=network, ip_version=4, cidr="10.0.0.7/24")
     assert subnet["cidr"] == "10.0.0.0/24"
@@ -53,59 +101,9 @@ def test_no_gateway_and_one_within(api: Client, network: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("attributes", "error"),
-    [
-        ({"cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.0"}, "InvalidInput"),
-        ({"cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.255"}, "InvalidInput"),
-        ({"cidr": "10.0.0.0/24", "gateway_ip": "fe80::1"}, "InvalidInput"),
-        ({"cidr": "10.0.0.0/24", "gateway_ip": "nowhere"}, "HTTPBadRequest"),
-        ({"cidr": "10.0.0.0/33"}, "HTTPBadRequest"),
-        ({"cidr": "10.0.0.0"}, "HTTPBadRequest"),
-        ({"cidr": "0.0.0.0/0"}, "InvalidInput"),
-        ({"cidr": "2001:db8::/64"}, "InvalidInput"),
-        ({"cidr": "224.0.0.0/24"}, "InvalidInput"),
-        ({"cidr": "127.0.0.0/24"}, "InvalidInput"),
-        ({"cidr": "10.0.0.0/31"}, "InvalidInput"),
-        ({"cidr": None}, "HTTPBadRequest"),
-        ({}, "BadRequest"),
-        ({"prefixlen": 24}, "BadRequest"),
-        ({"cidr": "10.0.0.0/24", "ip_version": 5}, "HTTPBadRequest"),
-        ({"cidr": "10.0.0.0/24", "ipv6_ra_mode": "slaac"}, "InvalidInput"),
-        ({"cidr": "10.0.0.0/24", "ipv6_ra_mode": "magic"}, "HTTPBadRequest"),
-        (
-            {"cidr": "10.0.0.0/24", "allocation_pools": [{"start": "10.0.0.9", "end": "10.0.0.5"}]},
-            "InvalidAllocationPool",
-        ),
-        (
-            {"cidr": "10.0.0.0/24", "allocation_pools": [{"start": "10.0.0.5", "end": "10.0.1.5"}]},
-            "OutOfBoundsAllocationPool",
-        ),
-        ({"cidr": "10.0.0.0/24", "allocation_pools": [{"start": "10.0.0.5"}]}, "HTTPBadRequest"),
-        ({"cidr": "10.0.0.0/24", "dns_nameservers": ["x"]}, "HTTPBadRequest"),
-        ({"cidr": "10.0.0.0/24", "dns_nameservers": ["9.9.9.9", "9.9.9.9"]}, "HTTPBadRequest"),
-        ({"cidr": "10.0.0.0/24", "dns_nameservers": ["2001:db8::1"]}, "InvalidInput"),
-        (
-            {"cidr": "10.0.0.0/24", "dns_nameservers": [f"9.9.9.{n}" for n in range(6)]},
-            "DNSNameServersExhausted",
-        ),
-        (
-            {
-                "cidr": "10.0.0.0/24",
-                "host_routes": [{"destination": "10.9.0.0/16\n", "nexthop": "10.0.0.2"}],
-            },
-            "HTTPBadRequest",
-        ),
-        (
-            {"cidr": "10.0.0.0/24", "host_routes": [{"destination": "10.9.0.1/16", "nexthop": "10.0.0.2"}]},
-            "HTTPBadRequest",
-        ),
-    ],
-)
-def test_what_makes_no_sense_is_refused(
-    api: Client, network: str, attributes: dict[str, Any], error: str
-) -> None:
-    assert _refused(api, network, **attributes) == (400, error)
+def test_what_makes_no_sense_is_refused(api: Client, network: str) -> None:
+    for attributes, error in WRONG:
+        assert _refused(api, network, **attributes) == (400, error), attributes
     assert api.get("/subnets").body == {"subnets": []}
     assert api.shown("network", network)["revision_number"] == 1
 

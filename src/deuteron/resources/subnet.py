@@ -51,7 +51,7 @@ def create(call: Call, values: Item) -> Item:
     pools = _pools(cidr, values["gateway_ip"], values["allocation_pools"])
     values["allocation_pools"] = shown_pools(cidr, pools)
     _check_lists(call, "new subnet", cidr.version, values)
-    rows.change(call, network.resource, owner, {})
+    values["position"] = rows.change(call, network.resource, owner, {})["revision_number"]
     return rows.create(call, resource, values)
 
 
@@ -105,7 +105,7 @@ def of_network(call: Call, network_id: str) -> list[Item]:
 def _of_network() -> Select[Any]:
     table = resource.table
     mine = rows.columns(resource).where(table.c.network_id == bindparam("owner"))
-    return mine.order_by(table.c.created_at, table.c.id)
+    return mine.order_by(table.c.position)
 
 
 def _check_family(version: int, given: int, value: str, name: str) -> None:
@@ -231,7 +231,7 @@ def _present_in_networks(call: Call, items: list[Item]) -> None:
     table = resource.table
     for part in rows.chunks(found):
         statement = select(table.c.network_id, table.c.id).where(table.c.network_id.in_(part))
-        for row in call.tx.execute(statement.order_by(table.c.created_at, table.c.id)):
+        for row in call.tx.execute(statement.order_by(table.c.position)):
             found[row.network_id].append(row.id)
     for item in items:
         item["subnets"] = found[item["id"]]
@@ -253,6 +253,8 @@ resource = Resource(
         "ipv6_ra_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
         "ipv6_address_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
         "subnetpool_id": Attr(type=UUID, default=None, post=True, nullable=True),
+        # The order of a network's subnets: times are too coarse.
+        "position": Attr(type=integer(0, 2**63 - 1), default=UNSET, visible=False),
         "use_default_subnetpool": Attr(type=BOOLEAN, default=False, post=True, stored=False, visible=False),
         "prefixlen": Attr(
             type=integer(0, 128), default=None, post=True, nullable=True, stored=False, visible=False
