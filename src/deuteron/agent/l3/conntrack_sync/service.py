@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 PAUSE = 0.004
 """Seconds to wait after each turn, so that what happens meanwhile is handled at once, and not one by one."""
 _LOOK_EVERY = 1.0
-_STATUS_EVERY = 5.0
+_STATUS_EVERY = 1.0
 _LOG_EVERY = 60.0
 _SWITCH_AGAIN = 0.5
 _PAUSE_AFTER_ERROR = 0.1
