@@ -122,3 +122,19 @@ def test_one_port_of_many_touches_only_who_reads_it() -> None:
         "host-1": ["remote/new"],
         "host-2": ["remote/new"],
     }
+
+
+def test_the_way_to_a_router_that_moves_leads_to_the_leaving_twin_until_it_closes() -> None:
+    rows: list[s.Row] = [
+        *(s.Host(id=host, vtep=f"192.0.2.{number}") for number, host in enumerate(HOSTS, 1)),
+        s.Network(id="n1", type="vxlan", mtu=1450, vni=1),
+        s.Port(id="p0", network="n1", mac="m0", device_id="r1", device_owner="network:router_interface"),
+        s.Port(id="p1", network="n1", mac="m1", device_id="i1", device_owner="compute:nova", host="h3"),
+        s.Router(id="r1", number=1),
+        s.Candidate(id="r1/h1", router="r1", host="h1", position=0, gate="open", draining=True),
+        s.Candidate(id="r1/h2", router="r1", host="h2", position=0, gate="open"),
+    ]
+    state = state_of(Change(type(row), row.id, row) for row in rows)
+    assert "192.0.2.1" in str(unit(state, "h3", "remote/p0", DOMAIN))
+    state.replace(s.Candidate, "r1/h1", None)
+    assert "192.0.2.2" in str(unit(state, "h3", "remote/p0", DOMAIN))

@@ -115,9 +115,10 @@ def remote(state: State, host: str, id_: str) -> u.Remote | None:
 def active_host(state: State, router_id: str) -> str | None:
     """Return the host whose twin of a router forwards now; None if nobody said so yet.
 
-    While a router moves, the twin that is leaving keeps forwarding, but the one that took over is the answer.
+    While a router moves, the twin that is leaving is the answer until it closes: it surely forwards, and when
+    the other one opens, only that one's announcement knows. Whoever sent to it before would lose packets.
     """
-    candidates = sorted(state.candidates.by("router", router_id), key=lambda c: (c.draining, c.position))
+    candidates = sorted(state.candidates.by("router", router_id), key=lambda c: (not c.draining, c.position))
     return next((c.host for c in candidates if _is_open(state, c)), None)
 
 
