@@ -22,6 +22,8 @@ _FAMILY_BRIDGE = 7
 _TABLE, _SET, _ELEMENTS = 1, 2, 3
 _ELEMENT_LIST, _KEY, _VALUE = 1, 1, 1
 _PER_MESSAGE = 2000
+_SIZE = 16384
+"""Routers a host can carry. Sets without a size grow, and what is read while they grow lacks elements."""
 _GENERIC = netlink.GENERIC.pack(_FAMILY_BRIDGE, 0, 0)
 
 
@@ -35,9 +37,11 @@ def render(standby: Iterable[int], draining: Iterable[int], mac: str) -> str:
 table bridge {TABLE} {{
   set {STANDBY} {{
     type devgroup
+    size {_SIZE}
 {_elements(standby)}  }}
   set {DRAINING} {{
     type devgroup
+    size {_SIZE}
 {_elements(draining)}  }}
   chain received {{
     type filter hook prerouting priority -310; policy accept;

@@ -161,8 +161,8 @@ def read(file: Path, kind: type[R]) -> R | None:
         return kind(**{name: _value(name, value) for name, value in values.items() if name in known})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file}: {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f"{file}: unreadable: {error!r}") from None
 
 
 def _value(name: str, value: Any) -> Any:
