@@ -17,6 +17,17 @@ from typing import Any
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
+_UNSHARE = [
+    "unshare",
+    "--net",
+    "--mount",
+    "--propagation",
+    "private",
+    "--uts",
+    "--pid",
+    "--fork",
+    "--kill-child",
+]
 _BOOT = """
 mount -t proc proc /proc; mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run; mkdir -p /run/netns; mount --bind /run /run; mount --make-rshared /run
@@ -31,8 +42,7 @@ class Host:
     def __init__(self, name: str = "") -> None:
         self.name = name or f"g{uuid.uuid4().hex[:6]}"
         self._unshare = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--propagation", "private", "--uts", "--pid", "--fork"]
-            + ["--kill-child", "sh", "-c", _BOOT.format(name=self.name)],
+            [*_UNSHARE, "sh", "-c", _BOOT.format(name=self.name)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

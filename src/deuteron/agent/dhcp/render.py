@@ -160,6 +160,7 @@ def _lease(lease: Lease, subnets: dict[str, _Subnet], domain: str) -> tuple[list
     host = _name(lease.hostname, "host name")
     short = host.partition(".")[0]
     given: dict[int, list[str]] = {4: [], 6: []}
+    served = False
     addresses = []
     for subnet_id, text in lease.addresses:
         subnet = subnets.get(subnet_id)
@@ -170,12 +171,14 @@ def _lease(lease: Lease, subnets: dict[str, _Subnet], domain: str) -> tuple[list
         except ValueError as error:
             raise Unfit(str(error)) from None
         addresses.append(f"{address} {short}.{domain} {short}" if domain else f"{address} {short}")
+        served = served or subnet.serves
         if subnet.assigns:
             given[address.version].append(str(address) if address.version == 4 else f"[{address}]")
     # One line holds one IPv4 address and any number of IPv6 addresses.
     first, *others = [[address] for address in given[4]] or [[]]
-    lines = [line for line in ([*first, *given[6]], *others) if line]
-    return [f"{mac},{short},{','.join(line)}" for line in lines], addresses
+    lines = [[mac, short, *first, *given[6]], *([mac, short, *other] for other in others)]
+    # Who gets no address here may still ask for the rest, and must be known for that.
+    return ([",".join(line) for line in lines] if served else []), addresses
 
 
 def _name(text: str, what: str) -> str:
