@@ -91,6 +91,8 @@ def creation(message: bytes, entry: Attributes) -> bytes:
     entry with the translated reply direction looks right, but the kernel does not translate its packets.
     """
     original, reply = _direction(entry, _ORIGINAL), _direction(entry, _REPLY)
+    if _TIMEOUT not in entry:
+        raise Unusable("an entry without its timeout")
     inverse = nested(_REPLY, *_inverse(original))
     nat = _translations(original, reply)
     return GENERIC.pack(message[0], 0, 0) + _raw(entry, _ORIGINAL) + inverse + _state(entry) + nat
