@@ -147,8 +147,15 @@ def test_two_active_twins_are_named(three: Cloud) -> None:
     (id_,) = other.states
     other.states[id_] = ElectionReport(id=id_, state="active", since=time.time(), cause="adverts stopped")
     other.tell()
-    problems = three.v1("GET", "/status")[1]["problems"]
-    assert [one for one in problems if "active on" in one and active in one and other.name in one]
+    before = three.v1("GET", "/status")[1]["problems"]
+    assert not before, "one that is not heard any more would be no incident"
+
+    def named() -> list[str]:
+        three.agents[active].tell()
+        problems = three.v1("GET", "/status")[1]["problems"]
+        return [one for one in problems if "active on" in one and active in one and other.name in one]
+
+    three.until(named)
     assert agents_of(three, topology.router)[other.name] == "active", "the later epoch stays"
 
 

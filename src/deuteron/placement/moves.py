@@ -272,8 +272,12 @@ def _candidates(tx: Tx, router_id: str) -> dict[str, Any]:
 
 
 def _change(tx: Tx, router_id: str, host: str, **values: Any) -> None:
+    row = _candidates(tx, router_id).get(host)
+    if row is None:
+        return
+    if any(getattr(row, name) != values[name] for name in values if name != "position"):
+        values["version"] = row.version + 1
     mine = (router_candidate.c.router_id == router_id, router_candidate.c.host == host)
-    values["version"] = router_candidate.c.version + 1
     tx.execute(update(router_candidate).where(*mine).values(values))
     candidate_changed(tx, router_id, host)
 

@@ -88,6 +88,7 @@ class Reports:
         active = {item.id for item in report.elections if item.state == "active"}
         named = {*report.ports_up, *report.ports_down}
         found = self._hub.look(lambda state: _port_statuses(state, name, named, active, up, full=report.full))
+        found |= self._hub.look(lambda state: _ha_port_statuses(state, name, report.elections))
         if report.full:
             return found
         return {port: status for port, status in found.items() if known.shown.get(port) != status}
@@ -176,6 +177,17 @@ def _port_statuses(
             )
         if here:
             found[id_] = "ACTIVE" if id_ in up else "DOWN"
+    return found
+
+
+def _ha_port_statuses(state: State, name: str, reports: Iterable[ElectionReport]) -> dict[str, str]:
+    """Return the status of a host's ports on HA networks: up where an election runs that is not at fault."""
+    found: dict[str, str] = {}
+    for report in reports:
+        election = state.elections.get(report.id)
+        for port in state.ports.by("ha", (election.ha_network, name)) if election else ():
+            if found.get(port.id) != "ACTIVE":
+                found[port.id] = "DOWN" if report.state == "fault" else "ACTIVE"
     return found
 
 

@@ -44,7 +44,7 @@ def _hosts(call: Call) -> list[dict[str, Any]]:
             "zone": row.zone,
             "vtep": row.vtep,
             "physical_networks": row.physical_networks,
-            "last_seen_seconds": round(now - row.last_seen, 1),
+            "last_seen_seconds": round(now - row.last_seen, 3),
             "started": row.started,
             "version": row.version,
             "dhcp_networks": serving[row.name],
@@ -59,7 +59,7 @@ def _elections(call: Call) -> list[dict[str, Any]]:
     standing = select(election).where(election.c.retired.is_(None))
     members: dict[str, dict[str, Any]] = {}
     for row in call.tx.execute(select(election_member)):
-        said = {"state": row.state, "since": row.since, "cause": row.cause}
+        said = {"state": row.state, "since": row.since, "cause": row.cause, "heard": row.heard}
         members.setdefault(row.election_id, {})[row.host] = said
     return [
         {
@@ -99,15 +99,25 @@ def _routers(call: Call, active: dict[str, str | None]) -> list[dict[str, Any]]:
 def _problems(hosts: list[dict[str, Any]], elections: list[dict[str, Any]]) -> list[str]:
     """Return what is wrong, in words."""
     found = []
-    alive = {one["name"] for one in hosts if one["alive"]}
     for one in hosts:
         if not one["alive"]:
             found.append(f"{one['name']}: silent for {one['last_seen_seconds']:.0f} s")
         found += [f"{one['name']}: {key}: {text}" for key, text in sorted(one["problems"].items())]
+    seen = {one["name"]: time.time() - one["last_seen_seconds"] for one in hosts}
     for one in elections:
-        claims = [n for n, said in one["members"].items() if said["state"] == "active" and n in alive]
+        claims = _claims(one["members"], seen)
         if len(claims) > 1:
-            found.append(f"election {one['id']}: active on {' and on '.join(sorted(claims))}")
+            found.append(f"election {one['id']}: active on {' and on '.join(claims)}")
         if one["active"] is None:
             found.append(f"election {one['id']}: nobody is active yet")
     return found
+
+
+def _claims(members: dict[str, Any], seen: dict[str, float]) -> list[str]:
+    """Return the hosts that say that they are active, and were heard after the last one of them began to.
+
+    One that is not heard any more has most likely died, which is no incident.
+    """
+    claims = [name for name, said in members.items() if said["state"] == "active"]
+    last = max((members[name]["heard"] for name in claims), default=0.0)
+    return sorted(name for name in claims if seen.get(name, 0.0) >= last)
