@@ -17,17 +17,8 @@ from typing import Any
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
-_UNSHARE = [
-    "unshare",
-    "--net",
-    "--mount",
-    "--propagation",
-    "private",
-    "--uts",
-    "--pid",
-    "--fork",
-    "--kill-child",
-]
+_UNSHARE = ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
+_UNSHARE += ["--propagation", "private"]
 _BOOT = """
 mount -t proc proc /proc; mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run; mkdir -p /run/netns; mount --bind /run /run; mount --make-rshared /run
