@@ -116,6 +116,13 @@ class Cloud:
         """Return when the agents of hosts started, as they reported."""
         return {name: self.status(name)["started"] for name in names}
 
+    def answers(self) -> bool:
+        """Tell whether the server answers."""
+        try:
+            return bool(self.api.get("/v1/status"))
+        except ApiError:
+            return False
+
     def wait_for_new_agents(self, before: dict[str, float]) -> None:
         """Wait until agents that started after those of `before` report."""
         until(
@@ -131,6 +138,13 @@ class Cloud:
         """Destroy instances."""
         for name in names:
             instances.destroy(self.lab, name)
+
+    def revive(self, name: str) -> Booted:
+        """Boot an instance again, on the same host and port, after its host had no power."""
+        instance = self.lab.instances()[name]
+        assert not instance.own_port
+        self.destroy(name)
+        return self.boot(name, instance.host, port=instance.port)
 
     def network(self, name: str, *cidrs: str, **attributes: Any) -> tuple[str, list[str]]:
         """Create a network with subnets, IPv6 ones for SLAAC; return its id and theirs."""
@@ -188,6 +202,15 @@ class Cloud:
     def states(self, router: str) -> dict[str, str]:
         """Return what each living candidate of a router is."""
         return scene.ha_states(Scene(self.api, "", "", router))
+
+    def actives(self, router: str) -> list[str]:
+        """Return the living candidates that are active for a router."""
+        return [host for host, state in self.states(router).items() if state == "active"]
+
+    def port(self, id_: str) -> Json:
+        """Return a port."""
+        found: Json = self.api.get(f"/v2.0/ports/{id_}")["port"]
+        return found
 
     def list(self, kind: str, **query: str) -> list[Json]:
         """List resources, given by their singular name."""
@@ -258,6 +281,11 @@ def until(holds: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
         time.sleep(0.05)
 
 
+def agents(cloud: Cloud) -> list[str]:
+    """Return the hosts that have an agent."""
+    return list(cloud.lab.record().topology.with_service("agent"))
+
+
 @contextmanager
 def lab(name: str, file: Path | None = None) -> Iterator[Cloud]:
     """Bring a lab up; take it down whatever happens."""
@@ -312,16 +340,18 @@ def standard(cloud: Cloud) -> Standard:
     green, green_subnets = cloud.network("green", "10.2.0.0/24")
     router = cloud.router("router", external, [*blue_subnets, *green_subnets])
     placed = {"vm1": ("compute1", blue), "vm2": ("compute2", blue), "vm3": ("compute1", green)}
-    booted = {name: cloud.boot(name, host, network) for name, (host, network) in placed.items()}
-    floating_ip = cloud.floating_ip(external, booted["vm1"].instance.port)["floating_ip_address"]
+    ports = {n: cloud.api.create("port", name=n, network_id=on) for n, (_, on) in placed.items()}
+    for name, (host, _) in placed.items():
+        cloud.boot(name, host, port=ports[name]["id"])
+    floating_ip = cloud.floating_ip(external, ports["vm1"]["id"])["floating_ip_address"]
     built = Standard(
         cloud=cloud,
         external=external,
         router=router,
         blue=blue,
         green=green,
-        ports={name: one.instance.port for name, one in booted.items()},
-        addresses={name: one.instance.addresses[0] for name, one in booted.items()},
+        ports={name: port["id"] for name, port in ports.items()},
+        addresses={name: port["fixed_ips"][0]["ip_address"] for name, port in ports.items()},
         floating_ip=floating_ip,
     )
     for flow in built.flows:

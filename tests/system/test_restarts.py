@@ -5,7 +5,7 @@ import time
 import pytest
 
 from deuteron.lab import hosts
-from tests.system.cloud import Cloud, Standard, until
+from tests.system.cloud import Cloud, Standard, agents, until
 
 pytestmark = pytest.mark.lab
 
@@ -29,10 +29,6 @@ def daemons(cloud: Cloud, host: str) -> dict[str, str]:
 
 def all_daemons(cloud: Cloud) -> dict[str, dict[str, str]]:
     return {host: daemons(cloud, host) for host in agents(cloud)}
-
-
-def agents(cloud: Cloud) -> list[str]:
-    return list(cloud.lab.record().topology.with_service("agent"))
 
 
 @pytest.fixture(params=["active", "standby", "compute"])
@@ -98,20 +94,9 @@ def test_a_restart_of_everything_loses_no_packet(built: Standard) -> None:
         for name in ("controller", *agents(cloud)):
             for service in hosts.ask(cloud.lab, name, "status")["services"]:
                 cloud.kill_service(name, service)
-        until(lambda: answers(cloud), "the server answers")
+        until(cloud.answers, "the server answers")
         cloud.wait_for_new_agents(started)
         time.sleep(AFTER_RESTART_SECONDS)
     built.lossless(traffic)
     assert all_daemons(cloud) == before
     assert built.active() == active
-
-
-def answers(cloud: Cloud) -> bool:
-    return not isinstance(attempt(cloud), Exception)
-
-
-def attempt(cloud: Cloud) -> object:
-    try:
-        return cloud.api.get("/v1/status")
-    except Exception as error:  # noqa: BLE001  # it is being restarted
-        return error
