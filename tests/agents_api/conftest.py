@@ -146,7 +146,7 @@ class Cloud:
     def until(self, true: Callable[[], T], seconds: float = 15.0) -> T:
         end = time.monotonic() + seconds
         while not (found := true()):
-            assert time.monotonic() < end, f"not in {seconds} s"
+            assert time.monotonic() < end, f"not in {seconds} s: {self.v1('GET', '/status')}"
             time.sleep(0.01)
         return found
 
@@ -156,15 +156,27 @@ def cloud(db: Database) -> Iterator[Cloud]:
     """A server on a fresh database; once SQLite, once PostgreSQL."""
     settings = ServerSettings(agent_down_time=3.0)
     placement = service.start(db, settings)
-    made: Cloud | None = None
+    done = threading.Event()
     try:
         for client in serve(db, settings):
             made = Cloud(client)
+            beats = threading.Thread(target=_beat, args=(made, done))
+            beats.start()
             yield made
+            done.set()
+            beats.join()
             for agent in made.agents.values():
                 agent.stream.close()
     finally:
+        done.set()
         placement.stop()
+
+
+def _beat(cloud: Cloud, done: threading.Event) -> None:
+    """Report for all agents now and then, as agents do."""
+    while not done.wait(0.5):
+        for agent in list(cloud.agents.values()):
+            agent.tell()
 
 
 __all__ = ["Agent", "Cloud", "Keepalive", "Stream"]

@@ -105,19 +105,19 @@ def _problems(hosts: list[dict[str, Any]], elections: list[dict[str, Any]]) -> l
         found += [f"{one['name']}: {key}: {text}" for key, text in sorted(one["problems"].items())]
     seen = {one["name"]: time.time() - one["last_seen_seconds"] for one in hosts}
     for one in elections:
-        claims = _claims(one["members"], seen)
-        if len(claims) > 1:
-            found.append(f"election {one['id']}: active on {' and on '.join(claims)}")
+        twice = claims(one["members"], seen)
+        if len(twice) > 1:
+            found.append(f"election {one['id']}: active on {' and on '.join(twice)}")
         if one["active"] is None:
             found.append(f"election {one['id']}: nobody is active yet")
     return found
 
 
-def _claims(members: dict[str, Any], seen: dict[str, float]) -> list[str]:
+def claims(members: dict[str, Any], seen: dict[str, float]) -> list[str]:
     """Return the hosts that say that they are active, and were heard after the last one of them began to.
 
     One that is not heard any more has most likely died, which is no incident.
     """
-    claims = [name for name, said in members.items() if said["state"] == "active"]
-    last = max((members[name]["heard"] for name in claims), default=0.0)
-    return sorted(name for name in claims if seen.get(name, 0.0) >= last)
+    active = [name for name, said in members.items() if said["state"] == "active"]
+    last = max((members[name]["heard"] for name in active), default=0.0)
+    return sorted(name for name in active if seen.get(name, 0.0) >= last)
