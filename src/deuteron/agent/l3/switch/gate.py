@@ -85,7 +85,15 @@ class Gate:
             self._make()
 
     def apply(self, standby: frozenset[int], draining: frozenset[int]) -> None:
-        """Make the sets so in one transaction; raises GateError."""
+        """Make the sets so; raises GateError.
+
+        What is added comes first, in a transaction of its own: a frame that is half-way through the rules
+        while a router closes and ceases to drain would else leave with the address of its router.
+        """
+        self._change(self.standby | standby, self.draining | draining)
+        self._change(standby, draining)
+
+    def _change(self, standby: frozenset[int], draining: frozenset[int]) -> None:
         for attempt in (1, 2):
             changes = [
                 *self._changes(STANDBY, self.standby, standby),
