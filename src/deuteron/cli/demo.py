@@ -1,15 +1,17 @@
 """Show a self-service network that survives the death of a host, in a lab on this machine.
 
 Ends with 0 when every step held, with 1 and the reason otherwise. The lab is removed at the end, also after
-an interrupt, unless --keep is given.
+an interrupt, unless --keep is given. Its name is that of the environment variable DEUTERON_LAB, or "default".
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from deuteron.lab.state import Lab
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--keep", action="store_true", help="leave the lab up and say how to use it")
     parser.add_argument("--mode", choices=["ha"], default="ha", help="of the router (default %(default)s)")
-    parser.add_argument("--name", default="demo", help="of the lab (default %(default)s)")
+    parser.add_argument("--name", default=os.environ.get("DEUTERON_LAB", "default"), help="of the lab")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,13 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     from deuteron.lab.state import Lab
     from deuteron.lab.topology import LabError
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     try:
         lab = Lab(arguments.name)
         if lab.exists():
             raise LabError(
-                f"there is a lab {lab.name} already: `deuteron lab --name {lab.name} down` removes it"
+                f"there is a lab {lab.name!r} already: `deuteron lab --name {lab.name} down` removes it"
             )
     except LabError as error:
         print(f"deuteron demo: {error}", file=sys.stderr)
@@ -56,6 +56,7 @@ def _show(lab: "Lab", *, keep: bool) -> int:
 
     status = 1
     try:
+        _on_signals(_interrupt)
         report = demo.run(lab, say)
         print("\n" + "\n".join(report.lines), flush=True)
         for reason in report.broken:
@@ -63,6 +64,8 @@ def _show(lab: "Lab", *, keep: bool) -> int:
         status = 1 if report.broken else 0
     except LabError as error:
         print(f"deuteron demo: {error}", file=sys.stderr)
+        for trouble in _troubles(lab):
+            print(f"deuteron demo: found: {trouble}", file=sys.stderr)
     except Interrupted as interrupt:
         keep = False
         print("deuteron demo: interrupted; removing the lab", file=sys.stderr)
@@ -72,28 +75,45 @@ def _show(lab: "Lab", *, keep: bool) -> int:
     return status
 
 
+def _troubles(lab: "Lab") -> list[str]:
+    from deuteron.lab import lab as labs
+    from deuteron.lab.topology import LabError
+
+    try:
+        return labs.troubles(lab)
+    except LabError as error:
+        return [str(error)]
+
+
 def _finish(lab: "Lab", keep: bool) -> None:
     from deuteron.lab import lab as labs
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a second one must not stop the cleaning
-        signal.signal(number, signal.SIG_IGN)
+    _on_signals(signal.SIG_IGN)  # one must not stop the cleaning
     if not keep:
         labs.down(lab)
         return
+    if not lab.exists():
+        return
     endpoint = labs.endpoint(lab.record())
+    command = sys.argv[0] + " lab" + ("" if lab.name == "default" else f" --name {lab.name}")
     print(
         f"""
-The lab is up. To look around:
-  export DEUTERON_LAB={lab.name}
-  deuteron lab status
-  deuteron lab exec vm1 -- ping 198.51.100.1
-  deuteron lab exec net1 -- ip netns
+The lab is up, its API at {endpoint}. To look around:
+  {command} status
+  {command} exec vm1 -- ping 198.51.100.1
+  {command} exec net1 -- ip netns
+  {command} power-off net1
   openstack --os-auth-type none --os-endpoint {endpoint} router list
-  deuteron lab power-off net1
 To remove it:
-  deuteron lab down"""
+  {command} down"""
     )
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    _on_signals(signal.SIG_IGN)
     raise Interrupted(number)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)

@@ -116,6 +116,21 @@ def status(lab: Lab) -> dict[str, Any]:
     return {"name": lab.name, "endpoint": endpoint(record), "hosts": shown, "instances": instances}
 
 
+def troubles(lab: Lab) -> list[str]:
+    """Return what is wrong in a lab, in words, as far as can be told: for whoever asks why it failed."""
+    found = []
+    for host in status(lab)["hosts"]:
+        for name, service in host["services"].items():
+            if service["state"] == "restarting":
+                tail = hosts.log_tail(lab, host["name"], name)
+                found.append(f"{name} on {host['name']} ends again and again: {tail}")
+    try:
+        found += client(lab).get("/v1/status")["problems"]
+    except LabError as error:
+        found.append(str(error))
+    return found
+
+
 def locate(lab: Lab, target: str) -> int:
     """Return the pid of a process that lives in a host or instance. Raises LabError."""
     record = lab.record()

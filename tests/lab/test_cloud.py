@@ -1,0 +1,157 @@
+"""A lab with the server and the agents in it, and the demonstration, as a stranger runs them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deuteron.lab import lab as labs
+from deuteron.lab.client import Client
+from tests.lab.conftest import Command, new_command
+from tests.lab.test_lifecycle import traces
+
+pytestmark = pytest.mark.lab
+
+SMALL = """
+[hosts.controller]
+networks = ["management"]
+services = ["server"]
+[hosts.net1]
+networks = ["management", "underlay", "external"]
+roles = ["l2", "l3", "dhcp", "metadata"]
+[hosts.compute1]
+roles = ["l2"]
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    path = tmp_path_factory.mktemp("lab") / "small.toml"
+    path.write_text(SMALL)
+    command = new_command()
+    try:
+        command.ok("up", str(path))
+        yield command
+    finally:
+        labs.down(command.lab)
+
+
+@pytest.fixture(scope="module")
+def api(small: Command) -> Client:
+    client = Client(json.loads(small.ok("status", "--json"))["endpoint"])
+    network = client.create("network", name="blue")
+    client.create("subnet", network_id=network["id"], ip_version=4, cidr="10.1.0.0/24")
+    return client
+
+
+def test_up_returns_when_all_agents_are_alive(api: Client) -> None:
+    agents = api.get("/v2.0/agents")["agents"]
+    assert sorted({agent["host"] for agent in agents}) == ["compute1", "net1"]
+    assert all(agent["alive"] for agent in agents)
+
+
+def test_an_instance_boots_and_is_destroyed_with_its_port(
+    small: Command, api: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "user-data").write_text("#!/bin/sh\necho hello\n")
+    words = ("--host", "compute1", "--network", "blue", "--user-data", str(tmp_path / "user-data"))
+    said = small.ok("boot", "vm1", *words)
+    assert "vm1 on compute1: 10.1.0." in said
+    assert "lease in" in said
+    assert "metadata in" in said
+    assert small.inside("vm1", "cat /run/user-data") == "#!/bin/sh\necho hello\n"
+    (port,) = api.get("/v2.0/ports", name="vm1")["ports"]
+    assert (port["binding:host_id"], port["status"]) == ("compute1", "ACTIVE")
+    small.ok("destroy", "vm1")
+    assert api.get("/v2.0/ports", name="vm1")["ports"] == []
+    assert json.loads(small.ok("status", "--json"))["instances"] == []
+    assert port["id"][:11] not in small.inside("compute1", "ls /sys/class/net")
+
+
+def test_a_port_of_ones_own_outlives_its_instance(small: Command, api: Client) -> None:
+    network = api.find("network", "blue")
+    port = api.create("port", network_id=network["id"], name="mine")
+    small.ok("boot", "vm2", "--host", "compute1", "--port", "mine")
+    assert "in use" in small("boot", "vm3", "--host", "compute1", "--port", "mine").stderr
+    small.ok("destroy", "vm2")
+    found = api.find("port", "mine")
+    assert (found["id"], found["device_id"], found["binding:host_id"]) == (port["id"], "", "")
+
+
+def test_the_api_keeps_its_address_when_its_host_loses_power(small: Command, api: Client) -> None:
+    before = json.loads(small.ok("status", "--json"))["endpoint"]
+    small.ok("power-off", "controller")
+    assert labs.endpoint(small.lab.record()) == before
+    small.ok("power-on", "controller")
+    assert json.loads(small.ok("status", "--json"))["endpoint"] == before
+    assert api.find("network", "blue")["name"] == "blue"  # the disk was kept
+
+
+def test_requests_wait_while_the_server_restarts(small: Command, api: Client) -> None:
+    small.ok("service", "controller", "stop", "server")
+    asked = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import urllib.request as r; print(r.urlopen('{api.endpoint}/v2.0/').status)",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.5)
+    assert asked.poll() is None
+    small.ok("service", "controller", "start", "server")
+    assert asked.communicate(timeout=30)[0] == "200\n"
+
+
+def demo(name: str, *words: str) -> "subprocess.Popen[str]":
+    command = [str(Path(sys.prefix) / "bin" / "deuteron"), "demo", *words]
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "DEUTERON_LAB": name},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_the_demonstration_holds(fresh: Command) -> None:
+    process = demo(fresh.lab.name)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "NOT HELD" not in said
+    for expected in ("DHCP servers", "SNAT: gap", "floating IP: gap", "packets lost", "new instance's lease"):
+        assert expected in said
+    assert traces(fresh) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "number"),
+    [(0.0, signal.SIGINT), (2.0, signal.SIGTERM), (6.0, signal.SIGINT), (9.0, signal.SIGHUP)],
+)
+def test_an_interrupted_demonstration_leaves_nothing(
+    fresh: Command, seconds: float, number: signal.Signals
+) -> None:
+    process = demo(fresh.lab.name)
+    assert process.stdout
+    assert "bringing up" in process.stdout.readline()
+    time.sleep(seconds)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert "interrupted" in said
+    assert process.returncode == 128 + number
+    assert traces(fresh) == []
+
+
+def test_the_demonstration_takes_no_lab_that_is_in_use(small: Command) -> None:
+    process = demo(small.lab.name)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "already" in said
+    assert small("exec", "net1", "--", "true").returncode == 0
