@@ -56,6 +56,7 @@ def postgresql_cluster() -> Iterator[Path]:
             "unix_socket_directories": root,
             "fsync": "off",
             "max_connections": "200",
+            "deadlock_timeout": "20ms",
             "shared_buffers": "64MB",
         }
         words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]

@@ -5,7 +5,6 @@ unless it is told to.
 """
 
 import argparse
-import asyncio
 import importlib
 import importlib.util
 import ipaddress
@@ -13,9 +12,10 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import uvicorn
 
@@ -115,13 +115,13 @@ def _serve(settings: ServerSettings, db: Database, sockets: Sequence[socket.sock
         )
     )
     server.stopping = application.state.services.stopping
-    # uvicorn raises the signals that stopped it once more: without this, nothing below would run.
+    places = ", ".join(_shown(one) for one in sockets)
+    server.greeting = f"deuteron server: serving on {places}, database {_safe(db)}"
+    # Before uvicorn listens to signals, and after: it raises those that stopped it once more.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, server.stop)
     placement = _start_placement(db, settings)
     try:
-        places = ", ".join(_shown(one) for one in sockets)
-        print(f"deuteron server: serving on {places}, database {_safe(db)}", file=sys.stderr, flush=True)
         server.run(sockets=list(sockets))
     finally:
         if placement:
@@ -130,13 +130,20 @@ def _serve(settings: ServerSettings, db: Database, sockets: Sequence[socket.sock
 
 
 class _Server(uvicorn.Server):
-    """Tells streams to end before it waits for them."""
+    """Says when it serves, and tells streams to end before it waits for them."""
 
-    stopping: Any
+    stopping: threading.Event
+    greeting: str
+
+    def stop(self, *_: object) -> None:
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self.greeting, file=sys.stderr, flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.stopping.set()
-        await asyncio.sleep(0)
         await super().shutdown(sockets)
 
 

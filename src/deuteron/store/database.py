@@ -141,7 +141,7 @@ class Database:
 
         Only a doorbell: it says neither what changed nor how often. Poll every second besides.
         """
-        self._doorbell.callbacks.append(callback)
+        self._doorbell.add(callback)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:

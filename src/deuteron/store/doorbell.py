@@ -25,37 +25,46 @@ class Doorbell:
     """Ring it after a commit. With a URL, other controllers hear it too."""
 
     def __init__(self, url: URL | None) -> None:
-        self.callbacks: list[Callable[[], None]] = []
         self._conninfo = None if url is None else _conninfo(url)
+        self._callbacks: list[Callable[[], None]] = []
         self._rung = threading.Event()
         self._closed = threading.Event()
         self._own_pid = 0
         self._wake = os.eventfd(0)
-        self._threads: list[threading.Thread] = []
-        if url is not None:
-            for work in (self._notify, self._listen):
-                thread = threading.Thread(target=self._persist, args=(work,), name="doorbell", daemon=True)
-                thread.start()
-                self._threads.append(thread)
+        self._lock = threading.Lock()
+        self._threads: dict[str, threading.Thread] = {}
+
+    def add(self, callback: Callable[[], None]) -> None:
+        """Call this when it rings, here or at another controller."""
+        self._callbacks.append(callback)
+        self._start("listen", self._listen)
 
     def ring(self) -> None:
         """Call back here, and soon let the others hear it."""
         self._call_back()
-        if self._conninfo:
-            self._rung.set()
+        self._rung.set()
+        if "notify" not in self._threads:
+            self._start("notify", self._notify)
+
+    def _start(self, name: str, work: Callable[[psycopg.Connection], None]) -> None:
+        with self._lock:
+            if self._conninfo and name not in self._threads:
+                thread = threading.Thread(target=self._persist, args=(work,), name=name, daemon=True)
+                self._threads[name] = thread
+                thread.start()
 
     def close(self) -> None:
         """Stop."""
         self._closed.set()
         self._rung.set()
         os.eventfd_write(self._wake, 1)
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join(2)
-        if not any(thread.is_alive() for thread in self._threads):
+        if not any(thread.is_alive() for thread in self._threads.values()):
             os.close(self._wake)
 
     def _call_back(self) -> None:
-        for callback in self.callbacks:
+        for callback in self._callbacks:
             callback()
 
     def _persist(self, work: Callable[[psycopg.Connection], None]) -> None:
@@ -64,7 +73,7 @@ class Doorbell:
                 with psycopg.connect(self._conninfo or "", autocommit=True) as connection:
                     work(connection)
             except psycopg.Error as error:
-                log.warning("doorbell: %s; again in %g s", error, _RETRY_SECONDS)
+                log.warning("doorbell: %s; again in %g s", " ".join(str(error).split()), _RETRY_SECONDS)
                 self._closed.wait(_RETRY_SECONDS)
 
     def _notify(self, connection: psycopg.Connection) -> None:

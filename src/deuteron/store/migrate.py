@@ -10,17 +10,22 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
-from deuteron.store.database import Database
+from deuteron.store.database import Database, DatabaseError
 from deuteron.store.schema import metadata
 
 
 def prepare(db: Database) -> None:
-    """Make all tables as they must be. Several controllers may do so at once."""
+    """Make all tables as they must be. Several controllers may do so at once. Raises DatabaseError."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with db.migrating() as connection:
-        command.upgrade(configuration(connection), "head")
-        metadata.create_all(connection)
+    try:
+        with db.migrating() as connection:
+            command.upgrade(configuration(connection), "head")
+            metadata.create_all(connection)
+    except OperationalError as error:
+        shown = db.url.render_as_string(hide_password=True)
+        raise DatabaseError(f"{shown} cannot be used: {' '.join(str(error.orig).split())}") from None
 
 
 def configuration(connection: Connection) -> Config:
