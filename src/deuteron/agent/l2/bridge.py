@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deuteron.agent import names
 from deuteron.agent.context import Context
-from deuteron.agent.l2 import devices, fdb
+from deuteron.agent.l2 import devices, fdb, physical
 from deuteron.agent.system import bridge, ip, sysctl
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Network, Port, Remote, Unit
@@ -164,7 +164,7 @@ class BridgeManager:
         if len(problems) < len(marked):
             problems |= ip.batch_groups({"device/*": [f"link delete group {_DOOMED}"]})
         for device in released:
-            sysctl.write({f"net/ipv6/conf/{device}/disable_ipv6": "0"})
+            physical.give_back(device, self._context.run_dir)
         return problems
 
     def _build_networks(self) -> dict[str, str]:
@@ -178,6 +178,9 @@ class BridgeManager:
                 todo[network.id] = devices.work(network, links, mappings, self._context.local_ip)
             except devices.Refused as error:
                 problems[network.key] = str(error)
+        for device in mappings.values():
+            if any(device in work.devices for work in todo.values()):
+                physical.remember(device, self._context.run_dir)
         problems |= _do({f"network/{identity}": work for identity, work in todo.items()})
         for identity, work in todo.items():
             if any(command.startswith("link add vxlan") for command in work.make):

@@ -1,6 +1,6 @@
 """Kernel settings under /proc/sys."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,8 +18,23 @@ def write(values: Mapping[str, str], netns: str | None = None) -> None:
             _write(name, value)
 
 
+def read(names: Iterable[str]) -> dict[str, str]:
+    """Return settings, named as in `write`. Raises SystemCommandError."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = _file(name).read_text().strip()
+        except OSError as error:
+            raise SystemCommandError(f"sysctl {name}", error.strerror or str(error)) from None
+    return found
+
+
+def _file(name: str) -> Path:
+    return Path("/proc/sys") / (name if "/" in name else name.replace(".", "/"))
+
+
 def _write(name: str, value: str) -> None:
-    file = Path("/proc/sys") / (name if "/" in name else name.replace(".", "/"))
+    file = _file(name)
     try:
         if file.read_text().split() != value.split():
             file.write_text(value)

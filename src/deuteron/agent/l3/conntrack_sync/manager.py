@@ -42,6 +42,7 @@ class ConnectionSync:
                 daemons.ensure(self._daemon())
             elif NAME in daemons.running():
                 daemons.stop(NAME)
+                (self._context.run_dir / "conntrack" / "status.json").unlink(missing_ok=True)
         except (SystemCommandError, OSError) as error:
             problem = f"its connections are not copied to its twins: {error}"
             return dict.fromkeys(sorted(self._redundant), problem)
