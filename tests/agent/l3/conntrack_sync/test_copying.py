@@ -118,6 +118,7 @@ def test_connections_survive(world: Scene) -> None:
         wait_for(lambda: standby.entries("ESTABLISHED", "ASSURED", f"dst={FLOATING}", f"src={CLIENT}"))
         wait_for(lambda: standby.entries("ESTABLISHED", "ASSURED", f"dst={SERVER6}"))
         wait_for(lambda: standby.entries("udp", f"dport={seen[1]}") and standby.entries("icmp", PUBLIC))
+        assert 3000 < standby.seconds_left("ESTABLISHED", f"dport={snat.seen[1]}") <= 3600
         for move in (world.fail_over, world.fail_back):
             move()
             for pair in (snat, floating, six):
@@ -127,6 +128,14 @@ def test_connections_survive(world: Scene) -> None:
             inside.sendto(b"after", (SERVER, 9))
             assert outside.recvfrom(100) == (b"after", seen)
             run(ping, netns=world.client)
+
+
+def test_copies_get_their_full_time_when_the_router_lives_on_them(world: Scene) -> None:
+    _, standby = world.hosts
+    with through_snat(world) as pair:
+        copied(standby, pair)
+        world.fail_over()
+        wait_for(lambda: standby.seconds_left("ESTABLISHED", f"dport={pair.seen[1]}") > 400000)
 
 
 def test_tcp_does_not_survive_without_copies(bare: Scene) -> None:

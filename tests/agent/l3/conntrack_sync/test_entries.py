@@ -108,11 +108,14 @@ BACK = Ends(FOUR.destination, ipaddress.ip_address("203.0.113.10"), 53, 2222)
 
 
 @given(st.integers(0, 500000), st.sampled_from([TCP, UDP, ICMP]))
-def test_copies_but_of_tcp_live_until_the_refresh_after_next(timeout: int, protocol: int) -> None:
+def test_copies_live_until_the_refresh_after_next_and_not_for_days(timeout: int, protocol: int) -> None:
     data = message(protocol, FOUR, BACK, timeout)
     copy = attributes(memoryview(entries.update(data, entries.read(data)))[4:])
     (seconds,) = struct.unpack("!I", copy[TIMEOUT])
-    assert seconds == (timeout if protocol == TCP else max(timeout, entries.LIFETIME))
+    if protocol == TCP:
+        assert seconds == min(timeout, entries.TCP_LIFETIME)
+    else:
+        assert seconds == max(timeout, entries.LIFETIME)
 
 
 def test_an_update_says_nothing_of_translations_and_only_the_bits_that_may_be_set() -> None:
@@ -135,6 +138,27 @@ def test_tcp_is_liberal_in_both_directions() -> None:
         4: b"\x0b\xff",
         5: b"\x08\xff",
     }
+
+
+@pytest.mark.parametrize(
+    ("protocol", "state", "left", "prolonged"),
+    [
+        (TCP, b"\3", 3000, True),
+        (TCP, b"\3", 5000, False),
+        (TCP, b"\7", 100, False),
+        (UDP, b"", 100, False),
+    ],
+)
+def test_only_established_tcp_is_prolonged(protocol: int, state: bytes, left: int, prolonged: bool) -> None:
+    extra = nested(PROTOCOL_STATE, nested(1, attribute(1, state))) if state else b""
+    request = entries.prolonging(message(protocol, FOUR, BACK, left, extra), 432000)
+    if prolonged:
+        assert request
+        found = attributes(memoryview(request)[4:])
+        assert set(found) == {ORIGINAL, TIMEOUT}
+        assert bytes(found[TIMEOUT]) == struct.pack("!I", 432000)
+    else:
+        assert request is None
 
 
 @given(st.binary(max_size=120))

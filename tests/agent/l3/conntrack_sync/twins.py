@@ -118,7 +118,7 @@ class Host:
         )
         run(
             "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
-            " net.netfilter.nf_conntrack_tcp_be_liberal=1",
+            " net.netfilter.nf_conntrack_tcp_be_liberal=1 net.netfilter.nf_conntrack_events=1",
             "nft -f -",
             netns=self.router,
             stdin=RULES,
@@ -195,6 +195,10 @@ class Host:
         """Return the entries of the router's table that hold all these words."""
         text = run("conntrack -L -f ipv4", "conntrack -L -f ipv6", netns=self.router)
         return [line for line in text.splitlines() if all(word in line for word in words)]
+
+    def seconds_left(self, *words: str) -> int:
+        (entry,) = self.entries(*words)
+        return int(entry.split()[2])
 
     def stop(self) -> None:
         for process in (self.sync, self.switch):

@@ -52,6 +52,8 @@ class Copier:
         self._ask_pause = _ASK_AGAIN[0]
         self._torn = False
         self._refresh_at = 0.0
+        self._lives_on_copies = False
+        """Whether the router has just opened, so that what is in its table came from twins."""
 
     @property
     def is_open(self) -> bool:
@@ -79,6 +81,7 @@ class Copier:
         assert self.table
         events = self.table.listen()
         self.refresh(now)
+        self._lives_on_copies = True
         self._ask_at = None
         return events
 
@@ -133,8 +136,15 @@ class Copier:
             for twin in twins:
                 self._underlay.send(twin, self._header(ENTRIES, twin), body)
 
+    def send_page(self, page: Sequence[Change], twins: Iterable[str]) -> None:
+        """Send a part of the table to some twins. Raises OSError."""
+        if self._lives_on_copies and self.table:
+            self.table.prolong(page)
+        self.send([change for change in page if wire.fits(change[1])], twins)
+
     def finish_dump(self, twins: Iterable[str]) -> None:
         """Tell twins that they were sent everything."""
+        self._lives_on_copies = False
         self._counters.dumps += 1
         for twin in twins:
             self._underlay.send(twin, self._header(DONE, twin))

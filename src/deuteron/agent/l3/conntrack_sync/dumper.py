@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from deuteron.agent.l3.conntrack_sync import wire
 from deuteron.agent.l3.conntrack_sync.table import Dump, Table
 from deuteron.agent.l3.conntrack_sync.wire import Change
 
@@ -22,8 +21,8 @@ class Teller(Protocol):
 
     table: Table | None
 
-    def send(self, changes: Sequence[Change], twins: Iterable[str]) -> None:
-        """Send changes to some twins."""
+    def send_page(self, page: Sequence[Change], twins: Iterable[str]) -> None:
+        """Send a part of the table to some twins."""
         ...
 
     def finish_dump(self, twins: Iterable[str]) -> None:
@@ -89,7 +88,7 @@ class Dumper:
             self._end()
             teller.finish_dump(twins)
             return
-        teller.send([change for change in page if wire.fits(change[1])], twins)
+        teller.send_page(page, twins)
         self._pause_until = now + len(page) / _PER_SECOND
 
     def _end(self) -> None:

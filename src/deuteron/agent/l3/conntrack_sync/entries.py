@@ -20,6 +20,7 @@ _ICMP_ID, _ICMP_TYPE, _ICMP6_ID, _ICMP6_TYPE = 4, 5, 7, 8
 _NAT_PROTOCOL = 3
 _TCP = 1
 _TCP_STATE, _TCP_SCALE_ORIGINAL, _TCP_SCALE_REPLY, _TCP_FLAGS_ORIGINAL, _TCP_FLAGS_REPLY = 1, 2, 3, 4, 5
+_ESTABLISHED = b"\3"
 _LIBERAL = 0x08
 
 _LENGTH_AND_TYPE = struct.Struct("=HH")
@@ -33,6 +34,9 @@ _ICMP6_ANSWERS = {128: 129, 129: 128, 139: 140, 140: 139}
 LIFETIME = 180
 """Seconds that a copy lives at least, unless it is of TCP. The kernel prolongs the life of a connection that
 is used without telling anyone; a copy must live until the next refresh even when one refresh is lost."""
+TCP_LIFETIME = 3600
+"""Seconds that a copy of TCP lives at most without a refresh: one whose end was not told must not stay for
+days. When a router opens, the copies that it then lives on get their full time: see `prolonging`."""
 
 
 class Unusable(ValueError):
@@ -110,6 +114,20 @@ def reply_deletion(message: bytes, entry: Attributes) -> bytes:
     return GENERIC.pack(message[0], 0, 0) + _raw(entry, _REPLY)
 
 
+def prolonging(message: bytes, seconds: int) -> bytes | None:
+    """Return the request that gives a copy of established TCP its full time, None for other entries."""
+    entry = read(message)
+    if _TIMEOUT not in entry or _PROTOCOL_STATE not in entry:
+        return None
+    (left,) = _SECONDS.unpack(_four(entry[_TIMEOUT]))
+    tcp = attributes(entry[_PROTOCOL_STATE]).get(_TCP)
+    state = bytes(attributes(tcp).get(_TCP_STATE, b"")) if tcp is not None else b""
+    if state != _ESTABLISHED or not left <= TCP_LIFETIME < seconds:
+        return None
+    timeout = attribute(_TIMEOUT, _SECONDS.pack(seconds))
+    return GENERIC.pack(message[0], 0, 0) + _raw(entry, _ORIGINAL) + timeout
+
+
 def _raw(entry: Attributes, kind: int) -> bytes:
     return nested(kind, bytes(entry[kind]))
 
@@ -123,7 +141,9 @@ def _state(entry: Attributes) -> bytes:
         parts.append(_protocol_state(entry[_PROTOCOL_STATE]))
     if _TIMEOUT in entry:
         (seconds,) = _SECONDS.unpack(_four(entry[_TIMEOUT]))
-        if _number(entry[_ORIGINAL]) != _NUMBER_TCP:
+        if _number(entry[_ORIGINAL]) == _NUMBER_TCP:
+            seconds = min(seconds, TCP_LIFETIME)
+        else:
             seconds = max(seconds, LIFETIME)
         parts.append(attribute(_TIMEOUT, _SECONDS.pack(seconds)))
     if _MARK in entry:

@@ -13,7 +13,6 @@ from deuteron.agent.l3.conntrack_sync.table import Table, identity
 from deuteron.agent.l3.conntrack_sync.underlay import Underlay
 from deuteron.agent.l3.switch import records
 from deuteron.agent.l3.switch.records import Places, Router
-from deuteron.agent.system.errors import SystemCommandError
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ class Fleet:
             try:
                 self._look_at(id_, now)
                 self._problems.pop(id_, None)
-            except (OSError, SystemCommandError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 if self._problems.get(id_) != str(error):
                     self._problems[id_] = str(error)
                     log.error("router %s: %s; trying again", id_, error)

@@ -23,7 +23,6 @@ from deuteron.agent.l3.conntrack_sync.fleet import Fleet
 from deuteron.agent.l3.conntrack_sync.underlay import Underlay
 from deuteron.agent.l3.switch import client, records
 from deuteron.agent.l3.switch.records import Places
-from deuteron.agent.system.errors import SystemCommandError
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ class Service:
         """Do something with a router's table; when that fails, begin anew with that one."""
         try:
             function()
-        except (OSError, SystemCommandError) as error:
+        except OSError as error:
             log.error("router %s: %s; beginning anew with it", copier.router.id, error)
             self._fleet.release(copier, time.monotonic())
 

@@ -6,11 +6,12 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from deuteron.agent.l3 import netlink
 from deuteron.agent.l3.conntrack_sync import entries
 from deuteron.agent.l3.conntrack_sync.wire import GONE, NEW, STATE, Change
-from deuteron.agent.system import netns, sysctl
+from deuteron.agent.system import netns
 
 _NEW, _GET, _DELETE = (1 << 8 | number for number in (0, 1, 2))
 _ON_NEW, _ON_CHANGE, _ON_END = 1, 2, 4
@@ -20,6 +21,7 @@ _EVENTS_BUFFER = 8 << 20
 _ANSWERS_BUFFER = 1 << 20
 _BATCH = 200
 """Requests in one go: their refusals must fit into the buffer of answers."""
+_ESTABLISHED_TIMEOUT = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established")
 _PAGE = 1 << 16
 _EVENTS_IN_A_TURN = 1000
 _PATIENCE = 5.0
@@ -42,15 +44,18 @@ class Overflow(Exception):
 
 
 class Table:
-    """The connections of one namespace."""
+    """The connections of one namespace.
+
+    Its nf_conntrack_events must be 1, not automatic: connections that begin while nobody listens would never
+    tell of themselves.
+    """
 
     def __init__(self, namespace: str) -> None:
-        """Open the table; raises OSError or SystemCommandError when the namespace is gone or unusable."""
+        """Open the table; raises OSError when the namespace is gone or unusable."""
         self.namespace = namespace
         self.identity = identity(namespace)
         with netns.entered(namespace):
-            # Without this, connections that begin while nobody listens would never tell of themselves.
-            sysctl.write({"net/netfilter/nf_conntrack_events": "1"})
+            self._established_seconds = int(_ESTABLISHED_TIMEOUT.read_text())
             self._requests = netlink.open_socket(receive_buffer=_ANSWERS_BUFFER)
         self._requests.setblocking(False)
         self._own = self._requests.getsockname()[0]
@@ -111,6 +116,13 @@ class Table:
             else:
                 self._follow(batch, outcome)
         return outcome
+
+    def prolong(self, page: Iterable[Change]) -> None:
+        """Give established connections of TCP the time that they have where they are no copies."""
+        wanted = (entries.prolonging(message, self._established_seconds) for _, message in page)
+        requests = [(_NEW, netlink.F_REQUEST, request) for request in wanted if request]
+        for start in range(0, len(requests), _BATCH):
+            self._send(requests[start : start + _BATCH])
 
     def _follow(self, batch: Sequence["_Known"], outcome: "Outcome") -> None:
         usable, requests = _built(batch, _first, outcome)
