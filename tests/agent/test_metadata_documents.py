@@ -101,6 +101,7 @@ def test_haproxy_s_configuration_is_as_it_was_looked_at() -> None:
     )
     assert text == (GOLDEN / "haproxy.cfg").read_text()
     assert render.bound(text) == {"qrouter-r1": 4026532, "qdhcp-n1": 4026533}
+    assert render.description(text) == "c2f08fc5ae685f39"
 
 
 def test_haproxy_accepts_it(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """Metadata on this host: one haproxy that listens in the namespaces of routers and DHCP servers."""
 
+import contextlib
 import grp
 import logging
 import pwd
 import secrets
 import signal
+import socket
 import threading
 import time
+from pathlib import Path
 
 from deuteron.agent import names
 from deuteron.agent.context import Context
@@ -24,6 +27,9 @@ log = logging.getLogger(__name__)
 _DAEMON = "haproxy"
 _RELOAD_PAUSE = 0.5
 """Seconds between two reloads at least: a reload costs some 100 ms of processor time."""
+_TRIES = 20
+"""Requests to load a configuration before it is called a problem."""
+_ANSWER_SECONDS = 0.2
 
 
 class MetadataManager:
@@ -50,6 +56,9 @@ class MetadataManager:
         self._namespaces: dict[str, str] = {}  # namespace -> key of the unit that wants it
         self._addressed: dict[str, int] = {}  # namespace -> inode, where the address is known to be
         self._reloaded = 0.0
+        self._loading = ""
+        """The description of the configuration that haproxy was asked to load and has not yet."""
+        self._asked = 0
         self._dirty = True
         self.pending = False
 
@@ -83,18 +92,22 @@ class MetadataManager:
 
     def apply(self) -> dict[str, str]:
         """Make the host so."""
-        self.pending = False
-        if not self._dirty:
+        if self._loading and self._loading == _loaded(self._directory / "haproxy"):
+            self._loading, self._asked = "", 0
+        self.pending = bool(self._dirty or self._loading)
+        if not self.pending or time.monotonic() < self._reloaded + _RELOAD_PAUSE:
             return {}
-        if time.monotonic() < self._reloaded + _RELOAD_PAUSE:
-            self.pending = True
-            return {}
+        self._take_addresses_away()
         problems, ready = self._prepare()
         try:
             self._serve(ready)
         except (SystemCommandError, OSError) as error:
             problems["agent/metadata"] = f"metadata: {error}"
+        if self._asked > _TRIES:
+            log_file = self._context.daemons.log_file(_DAEMON)
+            problems["agent/metadata"] = f"haproxy does not load its configuration; see {log_file}"
         self._dirty = bool(problems)
+        self.pending = bool(self._loading) and not problems
         return problems
 
     def _want(self, namespace: str, key: str, wanted: bool) -> None:
@@ -121,6 +134,15 @@ class MetadataManager:
         threading.Thread(target=responder.serve_forever, name="metadata", daemon=True).start()
         return responder
 
+    def _take_addresses_away(self) -> None:
+        for namespace in self._addressed.keys() - self._namespaces.keys():
+            del self._addressed[namespace]
+            if netns.path(namespace).exists():
+                try:
+                    ip.batch([f"address delete {render.ADDRESS}/32 dev lo"], namespace)
+                except SystemCommandError as error:
+                    log.info("%s: %s", namespace, error)  # it goes with its router, or went already
+
     def _prepare(self) -> tuple[dict[str, str], dict[str, int]]:
         """Put the address into the namespaces; return problems, and the inodes of those that have it."""
         problems: dict[str, str] = {}
@@ -141,6 +163,7 @@ class MetadataManager:
     def _serve(self, ready: dict[str, int]) -> None:
         if not ready:
             self._context.daemons.stop(_DAEMON)
+            self._loading, self._asked = "", 0
             for left in ("haproxy.cfg", "haproxy"):
                 (self._directory / left).unlink(missing_ok=True)
             return
@@ -151,19 +174,30 @@ class MetadataManager:
             raise OSError(f"port {self._port} of the loopback is taken: free it, or set metadata_port")
         answers = render.Responder(self._port, self._responder.secret)
         text = render.config(ready, self._directory, _worker(), answers)
-        changed = files.write(file, text, mode=0o600)
+        files.write(file, text, mode=0o600)
         if any(before.get(name, inode) != inode for name, inode in ready.items()):
             # A reload hands listeners on by the name of their namespace: it would keep those of the old one.
             self._context.daemons.stop(_DAEMON)
+        self._load(file, render.description(text))
+
+    def _load(self, file: Path, description: str) -> None:
+        """Have haproxy run with a configuration.
+
+        It forgets a request to reload that comes while it is still about the one before: what it has loaded
+        is asked later, see `apply`.
+        """
         running = self._context.daemons.pid(_DAEMON)
         # -db: do not go to the background, -W: a master that starts new workers on SIGUSR2.
         self._context.daemons.ensure(
             Daemon(name=_DAEMON, argv=("haproxy", "-W", "-db", "-f", str(file)), unit="agent/metadata")
         )
-        if changed and running == self._context.daemons.pid(_DAEMON):
+        if running == self._context.daemons.pid(_DAEMON):
+            if description == _loaded(self._directory / "haproxy"):
+                return
             self._context.daemons.reload(_DAEMON, signal.SIGUSR2)
-        if changed:
-            self._reloaded = time.monotonic()
+        self._loading = description
+        self._asked += 1
+        self._reloaded = time.monotonic()
 
 
 def _worker() -> render.Worker:
@@ -173,3 +207,17 @@ def _worker() -> render.Worker:
     except KeyError:
         return render.Worker("root", "root")
     return render.Worker("haproxy", grp.getgrgid(group).gr_name)
+
+
+def _loaded(stats: Path) -> str:
+    """Ask haproxy which configuration it has loaded: return its description, "" when there is no answer."""
+    answer = b""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_ANSWER_SECONDS)
+        connection.connect(str(stats))
+        connection.sendall(b"show info\n")
+        while data := connection.recv(1 << 16):
+            answer += data
+    lines = answer.decode(errors="replace").splitlines()
+    found = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in found if key == "description"), "")

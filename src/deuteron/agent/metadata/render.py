@@ -1,5 +1,6 @@
 """haproxy's configuration: one process that listens in many namespaces. Pure."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ NAMESPACE_HEADER = "X-Deuteron-Namespace"
 SECRET_HEADER = "X-Deuteron-Secret"
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _MARK = "# in "
+_DESCRIPTION = "description "
 
 
 class Worker(NamedTuple):
@@ -37,7 +39,7 @@ def config(namespaces: Mapping[str, int], directory: Path, worker: Worker, respo
         if not _NAMESPACE.fullmatch(name):
             raise ValueError(f"namespace {name!r}: characters that do not belong there")
         binds.append(f"    {_MARK}{name} {inode}\n    bind {ADDRESS}:80 namespace {name} name {name}\n")
-    return f"""global
+    body = f"""\
     maxconn 4096
     nbthread 1
     hard-stop-after 30s
@@ -68,6 +70,14 @@ frontend instances
 backend agent
     server agent 127.0.0.1:{responder.port}
 """
+    fingerprint = hashlib.sha256(body.encode()).hexdigest()[:16]
+    return f"global\n    {_DESCRIPTION}{fingerprint}\n{body}"
+
+
+def description(text: str) -> str:
+    """Return by what haproxy tells that it has loaded a configuration."""
+    line = next((line for line in text.splitlines() if line.strip().startswith(_DESCRIPTION)), "")
+    return line.strip().removeprefix(_DESCRIPTION)
 
 
 def bound(text: str) -> dict[str, int]:
