@@ -227,6 +227,15 @@ def test_a_twin_that_joins_is_told_everything(world: Scene) -> None:
         copied(standby, pair)
 
 
+def test_a_router_that_is_open_from_its_beginning_is_copied(world: Scene) -> None:
+    active, standby = world.hosts
+    active.forget_router()
+    active.wait_status(lambda status: not status["routers"])
+    active.set_gate("open")
+    with through_snat(world) as pair:
+        copied(standby, pair)
+
+
 def test_an_overflow_is_healed(bare: Scene) -> None:
     active, standby = bare.hosts
     active.start_sync(SMALL_BUFFER)

@@ -50,9 +50,7 @@ class Core:
         self._announce_new(before)
         for id_ in changed.union(elections):
             self._write_fence(id_)
-        vanished = {id_: None for id_ in before if id_ not in self.routers}
-        if vanished:
-            self._publish({"routers": vanished})
+        self._tell_of_new(before)
         return problems
 
     def load_all(self) -> dict[str, str]:
@@ -193,6 +191,18 @@ class Core:
                 self._announcer.announce(new, news)
                 if id_ not in self._round:
                     self._announcer.finish(id_)
+
+    def _tell_of_new(self, before: dict[str, Router | None]) -> None:
+        """Tell which routers have come, and how their gate is, and which are gone."""
+        news: dict[str, bool | None] = {}
+        for id_, old in before.items():
+            new = self.routers.get(id_)
+            if new is None:
+                news[id_] = None
+            elif old is None:
+                news[id_] = self.is_open(new)
+        if news:
+            self._publish({"routers": news})
 
     def _write_fence(self, id_: str) -> None:
         """Keep ready what closes the gates of an election when there is no switch."""
