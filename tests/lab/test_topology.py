@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[hosts")
     with pytest.raises(LabError, match=r"bad\.toml"):
         topology.load(tmp_path / "bad.toml")
+
+
+def test_commands_of_the_lab_start_without_the_server() -> None:
+    script = "import sys, deuteron.cli.lab, deuteron.lab.lab, deuteron.lab.enter, deuteron.lab.prober; "
+    script += (
+        "print([name for name in ('sqlalchemy', 'starlette', 'uvicorn', 'asyncio') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
