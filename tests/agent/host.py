@@ -104,36 +104,28 @@ def _child(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-def wire(hosts: Sequence[Host], device: str, prefix: str) -> None:
-    """Join hosts by a bridge in a namespace of its own; host n gets the address PREFIX.n."""
-    hub = f"g-{uuid.uuid4().hex[:8]}"
-    script = [f"ip netns add {hub}", f"ip -n {hub} link add hub type bridge", f"ip -n {hub} link set hub up"]
-    for number, host in enumerate(hosts, 1):
-        script += [
-            f"ip -n {hub} link add p{number} type veth peer name {device} netns {host.pid}",
-            f"ip -n {hub} link set p{number} master hub up",
-        ]
-    # The bridge lives as long as the sleeping process of the first host holds its namespace.
-    subprocess.run(["sh", "-e", "-c", "; ".join(script)], check=True)
-    hosts[0].holders = subprocess.Popen(["ip", "netns", "exec", hub, "sleep", "infinity"])  # type: ignore[attr-defined]
-    subprocess.run(["ip", "netns", "delete", hub], check=True)
-    for number, host in enumerate(hosts, 1):
-        host.run(f"ip address add {prefix}.{number}/24 dev {device}; ip link set {device} up")
-
-
 class Agent:
     """`deuteron agent` on a host."""
 
     def __init__(self, host: Host, state_dir: Path, *options: str) -> None:
         self.host = host
         self.log = state_dir / "agent.log"
-        self._words = [str(Path(sys.executable).with_name("deuteron")), "agent", "--host", host.name]
-        self._words += ["--state-dir", str(state_dir), "--server", "http://127.0.0.1:9696", *options]
+        self.command = f"{Path(sys.executable).with_name('deuteron')} agent --host {host.name}"
+        self._words = [*self.command.split(), "--state-dir", str(state_dir), *options]
+        self._environment = dict(os.environ)
         self.process: subprocess.Popen[str] | None = None
+
+    def environment(self, **values: str) -> None:
+        """Set environment variables of the next start."""
+        self._environment |= values
+
+    def options(self, *words: str) -> None:
+        """Override options."""
+        self._words += words
 
     def start(self) -> None:
         with self.log.open("a") as log:
-            self.process = self.host.popen(self._words, stderr=log, stdout=log)
+            self.process = self.host.popen(self._words, stderr=log, stdout=log, env=self._environment)
 
     def kill(self, number: int = signal.SIGKILL) -> int:
         """End the agent as by `kill`, and return its exit status."""

@@ -112,13 +112,14 @@ class PlanServer:
             self._send(handler, first)
             while self._servers == servers:
                 with self.changed:
-                    if position == len(self.history):
+                    if position == len(self.history) or self.silent:
                         self.changed.wait(1)
+                    if self.silent:
+                        continue
                     news = [message for batch in self.history[position:] for message in batch]
                     position = len(self.history)
                     revision = self.revision
-                if not self.silent:
-                    self._send(handler, [*news, InSync(revision)] if news else [Keepalive()])
+                self._send(handler, [*news, InSync(revision)] if news else [Keepalive()])
         except OSError:
             pass
         handler.close_connection = True
