@@ -120,6 +120,9 @@ class Agent:
         answer: dict[str, str] = self._ask(b'{"op": "apply"}')
         return answer
 
+    def recheck(self) -> None:
+        self._ask(b'{"op": "recheck"}')
+
     def elections(self) -> dict[str, Any]:
         answer: dict[str, Any] = self._ask(b'{"op": "elections"}')
         return answer

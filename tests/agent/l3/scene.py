@@ -152,7 +152,10 @@ class Scene:
         make_bridges([self.net1, self.net2, self.compute], self.carriers)
         make_instance(self.compute, "vm", 5)
         make_instance(self.compute, "vm2", 6)
-        self.outside.run("ip addr add 203.0.113.1/16 dev eth-ext")
+        self.outside.run(
+            "ip addr add 203.0.113.1/16 dev eth-ext; ip addr add 2001:db8:ffff::1/64 dev eth-ext nodad;"
+            "ip route add 2001:db8:1::/64 via 2001:db8:ffff::10"
+        )
         server = [sys.executable, str(Path(__file__).with_name("tcp.py"))]
         self.outside.start(*server)
         self.compute.start("ip", "netns", "exec", "vm", *server)

@@ -1,4 +1,4 @@
-"""Without an argument: a TCP echo server on port 7007. With an address: a client of it.
+"""Without an argument: a TCP server, echo on port 7007, the peer's address on 7008. With one: a client of it.
 
 The client sends a line for each line on its standard input and says "yes" when it comes back within 15 s.
 """
@@ -11,10 +11,19 @@ PORT = 7007
 
 
 def serve() -> None:
+    threading.Thread(target=tell, daemon=True).start()
     with socket.create_server(("", PORT)) as listening:
         while True:
             client, _ = listening.accept()
             threading.Thread(target=echo, args=(client,), daemon=True).start()
+
+
+def tell() -> None:
+    with socket.create_server(("", PORT + 1)) as listening:
+        while True:
+            client, (address, _) = listening.accept()
+            with client:
+                client.sendall(address.encode())
 
 
 def echo(client: socket.socket) -> None:

@@ -129,6 +129,16 @@ def test_the_gate_is_made_again(built: Scene) -> None:
     assert built.gate(built.net2) == {1000}
 
 
+def test_the_ha_network_is_removed_by_hand(built: Scene) -> None:
+    built.net1.run("ip netns delete $(ip netns | grep -o '^qha-[^ ]*')")
+    agent = built.agents["net1"]
+    agent.recheck()
+    wait_for(lambda: agent.apply() == {}, 60)
+    built.wait_until(built.net2, "active")
+    built.wait_until(built.net1, "standby")
+    wait_for(lambda: built.pings("vm", "203.0.113.1"))
+
+
 def test_a_standby_is_mute(built: Scene) -> None:
     tap = "tap1a1a1a1a-00"
     wait_for(lambda: not built.compute.run("ip netns exec vm ip -6 addr show tentative"))

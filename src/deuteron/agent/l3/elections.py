@@ -75,6 +75,8 @@ class Elections:
             self._end(id_)
             return
         self._places.make()
+        if ha_network.namespace(election.ha_network) not in netns.names():
+            self._let_go(id_)
         same = [e for e in self._wanted.values() if e.ha_network == election.ha_network]
         ha_network.connect(election, same, self._context.local_ip)
         mark = self._tell_switch(election)
@@ -85,11 +87,15 @@ class Elections:
         riding = sorted(router.id for router in routers if router and router.election == id_)
         if riding:  # they are about to change to another; stopping this one now would close their gates
             raise ValueError(f"its end waits for routers that ride on it: {', '.join(riding)}")
+        self._let_go(id_)
+        shutil.rmtree(self._directory(id_), ignore_errors=True)
+        self._context.status.forget_election(id_)
+
+    def _let_go(self, id_: str) -> None:
+        """End what may be in the election's namespace, also when somebody removed its name."""
         self._context.daemons.stop(f"{_DAEMON}{id_}")
         self._places.election(id_).unlink(missing_ok=True)
         client.load(self._places, elections=[id_])
-        shutil.rmtree(self._directory(id_), ignore_errors=True)
-        self._context.status.forget_election(id_)
 
     def _remove_networks(self, problems: dict[str, str]) -> None:
         """Remove the namespaces in which no election is held any more."""

@@ -61,6 +61,15 @@ def remove_ports(twin: Twin, inside: Inside) -> list[str]:
     return [f"link delete {name}" for name in sorted(inside.links.keys() - wanted)]
 
 
+def remove_addresses(twin: Twin, inside: Inside) -> list[str]:
+    """Return the commands in the namespace that remove the addresses its ports have no more."""
+    commands = []
+    for device in twin.kernel.devices:
+        has = _addresses(inside.links.get(device.inside, {}))
+        commands += [f"address delete {a} dev {device.inside}" for a in sorted(has - {*device.addresses})]
+    return commands
+
+
 def make_ports(twin: Twin, taps: Taps, whole: Taps) -> list[str]:
     """Return the commands on the host that make the ports; raises ValueError when a foreign device is there.
 
@@ -113,8 +122,7 @@ def set_ports(twin: Twin, inside: Inside) -> list[str]:
             commands.append(f"link set {device.inside} mtu {device.mtu} up")
         if link is not None and link["address"] != device.mac:
             commands.append(f"link set {device.inside} address {device.mac}")
-        has = _addresses(link) if link else set()
-        commands += [f"address delete {a} dev {device.inside}" for a in sorted(has - {*device.addresses})]
+        has = _addresses(link or {})
         for address in device.addresses:
             if address not in has:
                 nodad = " nodad" if ":" in address else ""

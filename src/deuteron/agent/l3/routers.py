@@ -185,6 +185,8 @@ class Routers:
     def _build(self, twin: Twin, taps: Taps) -> str:
         """Make a router so; return what of it failed."""
         before = self._built.pop(twin.id, None)
+        if twin.namespace not in netns.names():  # a radvd may still be in one that somebody removed
+            self._context.daemons.stop(f"{_RADVD}{twin.id}")
         netns.create(twin.namespace)
         inside = kernel.look(twin.namespace)
         if before is None:
@@ -192,10 +194,12 @@ class Routers:
         if before is None or before.kernel.rules != twin.kernel.rules:
             nft.apply(twin.kernel.rules, twin.namespace)
             sysctl.write(wanted.CONNECTION_SYSCTLS, twin.namespace)
-        ip.batch(kernel.remove_ports(twin, inside), twin.namespace)
-        whole = {
-            d.tap: taps[d.tap] for d in twin.kernel.devices if d.tap in taps and d.inside in inside.links
-        }
+        removals = [*kernel.remove_ports(twin, inside), *kernel.remove_addresses(twin, inside)]
+        if removals:
+            ip.batch(removals, twin.namespace)
+            inside = kernel.look(twin.namespace)  # routes went with them
+        here = [device for device in twin.kernel.devices if device.inside in inside.links]
+        whole = {device.tap: taps[device.tap] for device in here if device.tap in taps}
         ip.batch(kernel.make_ports(twin, taps, whole))
         ip.batch(kernel.set_ports(twin, inside), twin.namespace)
         failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
