@@ -4,7 +4,7 @@ import threading
 
 from deuteron.resources import network, operations, port, subnet
 from deuteron.resources.call import Call
-from deuteron.resources.errors import IpAddressGenerationFailure
+from deuteron.resources.l2_errors import IpAddressGenerationFailure
 from deuteron.resources.resource import Item, Resource
 from deuteron.settings import ServerSettings
 from deuteron.store import Database

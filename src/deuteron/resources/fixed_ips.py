@@ -7,9 +7,9 @@ from deuteron.resources import addresses, ipam, rows, subnet
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.attribute import UNSET
 from deuteron.resources.call import Call
-from deuteron.resources.errors import (
+from deuteron.resources.errors import InvalidInput
+from deuteron.resources.l2_errors import (
     AllocationOnAutoAddressSubnet,
-    InvalidInput,
     InvalidIpForNetwork,
     InvalidIpForSubnet,
     IpAddressAlreadyAllocated,

@@ -9,14 +9,15 @@ from deuteron.resources import network, owners, port, router, rows, subnet
 from deuteron.resources.address_types import IP
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
-from deuteron.resources.errors import (
-    BadRequest,
+from deuteron.resources.errors import BadRequest
+from deuteron.resources.ipam import fixed_ip
+from deuteron.resources.l2_errors import ServicePortInUse
+from deuteron.resources.l3_errors import (
     ExternalGatewayForFloatingIPNotFound,
     ExternalIpAddressExhausted,
     FloatingIPNotFound,
     FloatingIPPortAlreadyAssociated,
 )
-from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.resource import Alias, Extension, Item, Resource
 from deuteron.resources.types import DERIVED, DNS_DOMAIN, DNS_NAME, UUID, line
 
@@ -170,7 +171,9 @@ def _of_port(call: Call, port_id: str) -> list[Item]:
 
 
 def _deleting_port(call: Call, row: Item) -> None:
-    """Floating IPs of a port that goes are free again."""
+    """Floating IPs of a port that goes are free again; a floating IP's own port goes only with it."""
+    if row["device_owner"] == owners.FLOATING_IP and rows.find(call, resource, row["device_id"]):
+        raise ServicePortInUse(port_id=row["id"], reason=f"has device owner {row['device_owner']}")
     for floating in _of_port(call, row["id"]):
         rows.change(call, resource, floating, _UNASSOCIATED)
 

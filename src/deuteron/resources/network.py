@@ -5,13 +5,8 @@ from sqlalchemy import text
 from deuteron.resources import numbers, rows
 from deuteron.resources.attribute import Attr
 from deuteron.resources.call import Call
-from deuteron.resources.errors import (
-    FlatNetworkInUse,
-    InvalidInput,
-    NetworkNotFound,
-    NoNetworkAvailable,
-    TunnelIdInUse,
-)
+from deuteron.resources.errors import InvalidInput
+from deuteron.resources.l2_errors import FlatNetworkInUse, NetworkNotFound, NoNetworkAvailable, TunnelIdInUse
 from deuteron.resources.resource import Alias, Item, Resource, index
 from deuteron.resources.types import BOOLEAN, DNS_DOMAIN, STRINGS, integer, line, one_of
 

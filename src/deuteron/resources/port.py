@@ -11,20 +11,19 @@ from deuteron.resources.address_types import ADDRESS_PAIRS, FIXED_IPS, MAC
 from deuteron.resources.addresses import parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
-from deuteron.resources.errors import (
+from deuteron.resources.errors import HTTPBadRequest, NotBuiltYet
+from deuteron.resources.ipam import fixed_ip
+from deuteron.resources.l2_errors import (
     AddressPairAndPortSecurityRequired,
     AllowedAddressPairExhausted,
-    HTTPBadRequest,
     InvalidSharedSetting,
     MacAddressInUse,
     NetworkInUse,
     NetworkMacAddressGenerationFailure,
-    NotBuiltYet,
     PortBound,
     PortNotFound,
     SubnetInUse,
 )
-from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.resource import Alias, Extension, Item, Resource
 from deuteron.resources.types import (
     BOOLEAN,

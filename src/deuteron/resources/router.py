@@ -12,13 +12,8 @@ from deuteron.resources.address_types import ROUTES
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
-from deuteron.resources.errors import (
-    InvalidRoutes,
-    NotBuiltYet,
-    RouterInUse,
-    RouterNotFound,
-    RoutesExhausted,
-)
+from deuteron.resources.errors import NotBuiltYet
+from deuteron.resources.l3_errors import InvalidRoutes, RouterInUse, RouterNotFound, RoutesExhausted
 from deuteron.resources.resource import Alias, Item, Resource
 from deuteron.resources.types import BOOLEAN, STRINGS, UUID, integer, line
 

@@ -9,11 +9,9 @@ from deuteron.resources import network, owners, port, router_ports, rows, subnet
 from deuteron.resources.address_types import FIXED_IPS
 from deuteron.resources.attribute import UNSET, Type
 from deuteron.resources.call import Call
-from deuteron.resources.errors import (
-    BadRequest,
-    ExternalNetworkInUse,
-    RouterExternalGatewayInUseByFloatingIp,
-)
+from deuteron.resources.errors import BadRequest
+from deuteron.resources.l2_errors import ExternalNetworkInUse
+from deuteron.resources.l3_errors import RouterExternalGatewayInUseByFloatingIp
 from deuteron.resources.resource import Extension, Item, Resource
 from deuteron.resources.types import BOOLEAN, is_uuid, known_keys, shown
 

@@ -11,19 +11,15 @@ from sqlalchemy import select
 from deuteron.resources import owners, port, router, router_ports, rows, subnet
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.call import Call
-from deuteron.resources.errors import (
-    BadRequest,
-    GatewayIpInUse,
-    HTTPBadRequest,
-    PortInUse,
+from deuteron.resources.errors import BadRequest, HTTPBadRequest
+from deuteron.resources.ipam import fixed_ip
+from deuteron.resources.l2_errors import GatewayIpInUse, PortInUse, ServicePortInUse, SubnetMismatchForPort
+from deuteron.resources.l3_errors import (
     RouterInterfaceInUseByFloatingIP,
     RouterInterfaceInUseByRoute,
     RouterInterfaceNotFound,
     RouterInterfaceNotFoundForSubnet,
-    ServicePortInUse,
-    SubnetMismatchForPort,
 )
-from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.resource import Extension, Item
 from deuteron.resources.types import is_uuid, shown
 
@@ -193,10 +189,10 @@ def _info(router_id: str, interface: Item, subnet_ids: list[str], last: bool) ->
 
 
 def _deleting_port(call: Call, row: Item) -> None:
-    """What routers and floating IPs own goes by their own calls only."""
-    _ = call
-    if row["device_owner"] in owners.ROUTER_PORTS | {owners.FLOATING_IP}:
-        raise ServicePortInUse(port_id=row["id"], reason=f"has device owner {row['device_owner']}")
+    """What routers and floating IPs own goes by their own calls only, as long as these exist."""
+    owner, device = row["device_owner"], row["device_id"]
+    if owner in owners.ROUTER_PORTS and rows.find(call, router.resource, device):
+        raise ServicePortInUse(port_id=row["id"], reason=f"has device owner {owner}")
 
 
 def _updating_subnet(call: Call, row: Item, changes: Mapping[str, Any]) -> None:

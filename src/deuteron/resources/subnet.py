@@ -11,15 +11,13 @@ from deuteron.resources.address_types import CIDR, IP, IP_VERSION, NAMESERVERS, 
 from deuteron.resources.addresses import Network, Range, parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
-from deuteron.resources.errors import (
-    BadRequest,
+from deuteron.resources.errors import BadRequest, InvalidInput, NotBuiltYet
+from deuteron.resources.l2_errors import (
     DNSNameServersExhausted,
     GatewayConflictWithAllocationPools,
     HostRoutesExhausted,
     InvalidAllocationPool,
-    InvalidInput,
     NetworkMTUSubnetConflict,
-    NotBuiltYet,
     OutOfBoundsAllocationPool,
     OverlappingAllocationPools,
     SubnetNotFound,
