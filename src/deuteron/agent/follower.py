@@ -5,7 +5,9 @@ import json
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
+from typing import NoReturn
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -36,29 +38,28 @@ class Follower(threading.Thread):
         self._path = f"/agent/v1/hosts/{quote(host, safe='')}/plan"
         self._revision = revision
         self._deliver = deliver
+        self._lines = 0
         self._decoder = msgspec.json.Decoder(Message)
 
     def run(self) -> None:
         """Follow, for ever."""
         failures, last = 0, ""
         while True:
+            self._lines = 0
             try:
                 self._follow()
             except (OSError, http.client.HTTPException, StreamBroken) as error:
-                reason = f"{type(error).__name__}: {error}" if not str(error) else str(error)
-            if self._progress:
+                reason = str(error) or type(error).__name__
+            if self._lines:
                 failures, last = 0, ""
             if reason != last:
                 log.warning("plan stream of %s:%d: %s; trying again", *self._server, reason)
                 last = reason
             pause = min(_BACK_OFF[0] * 2**failures, _BACK_OFF[1])
             failures = min(failures + 1, 10)
-            threading.Event().wait(pause * random.uniform(0.5, 1))
+            time.sleep(pause * random.uniform(0.5, 1))
 
-    _progress = False
-
-    def _follow(self) -> None:
-        self._progress = False
+    def _follow(self) -> NoReturn:
         connection = http.client.HTTPConnection(*self._server, timeout=SILENCE)
         try:
             query = "?" + urlencode({"since": self._revision}) if self._revision else ""
@@ -77,7 +78,7 @@ class Follower(threading.Thread):
                     self._revision = batch.revision
                     self._deliver(batch)
                     batch = Batch()
-                self._progress = True
+                self._lines += 1
         finally:
             connection.close()
 
