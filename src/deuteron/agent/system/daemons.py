@@ -29,6 +29,7 @@ BACK_OFF = (0.1, 5.0)
 HEALTHY = 10.0
 """Seconds after which a daemon that runs is no longer held against its earlier deaths."""
 _LOG_LIMIT = 1 << 20
+_REAP_SECONDS = 1.0
 _SIGNALS_RESET = (
     signal.SIGPIPE,
     signal.SIGINT,
@@ -334,13 +335,21 @@ def _older_than(names: Sequence[str], pid: int) -> bool:
 
 
 def _reap(pid: int) -> str:
-    """Collect a dead child; return how it ended, as far as is known."""
-    try:
-        done, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return ""
-    if not done:
-        return ""
+    """Collect a dead child; return how it ended, as far as is known.
+
+    It cannot be collected while threads of it are still ending, though it looks dead already.
+    """
+    deadline = time.monotonic() + _REAP_SECONDS
+    done = status = 0
+    while not done:
+        try:
+            done, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return ""
+        if not done:
+            if time.monotonic() > deadline:
+                return ""
+            time.sleep(0.001)
     code = os.waitstatus_to_exitcode(status)
     return f"signal {-code}" if code < 0 else f"exit status {code}"
 
