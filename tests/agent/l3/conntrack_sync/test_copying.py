@@ -177,6 +177,27 @@ def test_what_ends_on_a_standby_does_not_end_on_the_active_host(world: Scene) ->
         standby.wait_status(lambda status: status["sent"] == before == 0)
 
 
+def test_while_both_are_open_each_learns_and_neither_forgets(world: Scene) -> None:
+    old, new = world.hosts
+    with through_snat(world) as first:
+        copied(new, first)
+        new.set_gate("open")
+        new.wait_status(lambda status: status["open"])
+        with through_snat(world, 8) as second:
+            copied(new, second)
+            run("conntrack -F", netns=new.router)
+            first.talk()
+            second.talk()
+            assert len(old.entries("ESTABLISHED")) == 2
+            old.set_gate("closed")
+            world.give_traffic_to(new)
+            new.set_gate("closed")
+            old.set_gate("open")
+            wait_for(lambda: len(new.entries("ESTABLISHED")) == 2)
+            first.talk()
+            second.talk()
+
+
 def test_a_process_that_comes_back_is_told_everything(world: Scene) -> None:
     _, standby = world.hosts
     standby.kill_sync()

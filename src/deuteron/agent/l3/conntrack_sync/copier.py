@@ -95,8 +95,8 @@ class Copier:
                 self.tell()
             finally:
                 self.table.deafen()
-        self._dumper.forget(self)
-        self._ask_at, self._ask_pause = now + _ASK_AGAIN[0], _ASK_AGAIN[0]
+                self._dumper.forget(self)
+                self._ask_at, self._ask_pause = now + _ASK_AGAIN[0], _ASK_AGAIN[0]
 
     def refresh(self, now: float) -> None:
         """Have everything sent to all twins soon, and again after a while."""

@@ -74,10 +74,11 @@ class Dumper:
 
     def _begin(self, now: float) -> None:
         teller = next(teller for teller in self._wanted if self._not_before.get(teller, 0.0) <= now)
-        twins = tuple(self._wanted.pop(teller))
+        twins = tuple(self._wanted[teller])
         self._not_before[teller] = now + _NOT_AGAIN_BEFORE
         if teller.table and twins:
             self._current = teller, Dump(teller.table), twins
+        del self._wanted[teller]  # only now: when the dump could not begin it is still wanted
 
     def _send_page(self, now: float) -> None:
         if self._current is None:

@@ -87,7 +87,8 @@ class Fleet:
         if copier and (router is None or router.number != copier.router.number):
             self.release(copier, now)
             del self.copiers[id_]
-            self.by_number.pop(copier.router.number, None)
+            if self.by_number.get(copier.router.number) is copier:
+                del self.by_number[copier.router.number]
             copier = None
         if router is None:
             return

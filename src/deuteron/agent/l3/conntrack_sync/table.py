@@ -17,7 +17,7 @@ _NEW, _GET, _DELETE = (1 << 8 | number for number in (0, 1, 2))
 _ON_NEW, _ON_CHANGE, _ON_END = 1, 2, 4
 _F_CREATE_ONLY = netlink.F_REQUEST | netlink.F_CREATE | netlink.F_EXCL
 _EVENTS_BUFFER = 8 << 20
-"""Bytes: some 10 000 connections that begin while this process is not scheduled."""
+"""Bytes: some 25 000 events that wait while this process is not scheduled."""
 _ANSWERS_BUFFER = 1 << 20
 _BATCH = 200
 """Requests in one go: their refusals must fit into the buffer of answers."""

@@ -57,7 +57,7 @@ def bodies(changes: Iterable[Change]) -> Iterator[bytes]:
     room = LIMIT - _HEADER.size
     for change, message in changes:
         size = _ENTRY.size + len(message)
-        if size > room:
+        if parts and size > room:
             yield b"".join(parts)
             parts, room = [], LIMIT - _HEADER.size
         parts += (_ENTRY.pack(len(message), change), message)
