@@ -116,7 +116,11 @@ def test_keepalived_is_killed(built: Scene, which: int) -> None:
 def test_a_partition_ends_with_one(built: Scene) -> None:
     built.cloud.switch("ip link set under1 down")
     built.wait_until(built.net2, "active")
+    wait_for(lambda: built.pings("vm", "203.0.113.1"))
     built.cloud.switch("ip link set under1 up")
+    began = time.monotonic()
+    wait_for(lambda: built.pings("vm", "203.0.113.1"))
+    assert time.monotonic() - began < 4  # not as long as the neighbours need to notice it themselves
     wait_for(lambda: built.gate(built.net1) != built.gate(built.net2), what="one gate is open")
     wait_for(lambda: built.pings("vm", "203.0.113.1") and built.pings("vm2", "203.0.113.1"))
     states = {standing(host)["state"] for host in built.carriers}

@@ -39,28 +39,34 @@ class Adverts:
         """Stop listening."""
         self._socket.close()
 
-    def read(self) -> None:
-        """Take note of what passed the filter."""
+    def read(self) -> str:
+        """Take note of what passed the filter; return the host that advertises now, if it is another."""
+        heard = ""
         while True:
             try:
                 packet, (source, _) = self._socket.recvfrom(512)
             except OSError:
-                return
+                return heard
             header = (packet[0] & 15) * 4
             if len(packet) < header + 3 or source not in self._election.peers:
                 continue
             if packet[header + 2] == 0:
                 self._gave_up = time.monotonic()
             if source != self._known:
+                heard = self._election.peers[source]
                 self._known = source
                 self._filter()
+
+    def listen_anew(self) -> None:
+        """Hear the next advert, whoever sends it."""
+        self._known = ""
+        self._filter()
 
     def why_active(self) -> str:
         """Say why this host became active, as far as is known; from now on hear who advertises next."""
         self.read()
         peer = self._election.peers.get(self._known, "")
-        self._known = ""
-        self._filter()
+        self.listen_anew()
         if time.monotonic() - self._gave_up < _GAVE_UP_WITHIN:
             return f"{peer} gave up (priority 0)"
         return f"adverts of {peer} stopped" if peer else "nobody else is active"

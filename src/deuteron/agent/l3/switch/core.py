@@ -15,6 +15,9 @@ from deuteron.agent.l3.switch.watch import Watch
 
 log = logging.getLogger(__name__)
 
+_HEAR_AGAIN = 1.0
+"""Seconds until a second active host is noted again."""
+
 
 class Core:
     """The switch without those who talk to it.
@@ -113,8 +116,26 @@ class Core:
     def _add(self, election: Election) -> None:
         watch = self.watches[election.id] = Watch(election, self._places)
         self._loop.on_readable(watch.pipe, lambda: self.follow(election.id))
-        self._loop.on_readable(watch.adverts, watch.adverts.read)
+        self._loop.on_readable(watch.adverts, partial(self._hear, watch))
         self._tell(watch, {})
+
+    def _hear(self, watch: Watch) -> None:
+        """Take another candidate's advert: when this host is active too, one of the two is about to give up.
+
+        If it is the other, bridges must learn again that the routers are here.
+        """
+        other = watch.adverts.read()
+        if not other or watch.standing.state != "active":
+            return
+        log.warning("election %s: %s is active too", watch.election.id, other)
+        for router in self.routers.values():
+            if router.election == watch.election.id and router.gate == "election" and self.is_open(router):
+                self._announce(router)
+        self._loop.later(_HEAR_AGAIN, partial(self._hear_again, watch))
+
+    def _hear_again(self, watch: Watch) -> None:
+        if self.watches.get(watch.election.id) is watch and watch.standing.state == "active":
+            watch.adverts.listen_anew()
 
     def _drop(self, id_: str, forget: bool) -> None:
         watch = self.watches.pop(id_)
