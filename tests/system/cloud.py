@@ -3,7 +3,7 @@
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -23,6 +23,7 @@ T = TypeVar("T")
 INTERNET_V6 = "2001:db8:51::1"
 EXTERNAL_V6 = "2001:db8:113::/64"
 GATEWAY_V6 = "2001:db8:113::1"
+ROUTER_INTERFACES = ("network:router_interface", "network:ha_router_replicated_interface")
 PATIENCE = 30.0
 LEAD_SECONDS = 0.5
 """Of undisturbed traffic before and after what is done to it."""
@@ -231,10 +232,9 @@ class Cloud:
         for router in self.list("router"):
             self.api.put(f"/v2.0/routers/{router['id']}", {"router": {"routes": []}})
             for port in self.list("port", device_id=router["id"]):
-                if "router_interface" in port["device_owner"]:
-                    for fixed in port["fixed_ips"]:
-                        with suppress(ApiError):  # the port of several subnets is gone with the first
-                            self.detach(router["id"], fixed["subnet_id"])
+                if port["device_owner"] in ROUTER_INTERFACES:
+                    path = f"/v2.0/routers/{router['id']}/remove_router_interface"
+                    self.api.put(path, {"port_id": port["id"]})
             self.api.delete(f"/v2.0/routers/{router['id']}")
         for port in self.list("port"):
             if not port["device_owner"].startswith("network:"):
