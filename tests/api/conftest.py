@@ -92,7 +92,12 @@ def serve(db: Database, settings: ServerSettings) -> Iterator[Client]:
     application = app(settings, db)
     server = uvicorn.Server(
         uvicorn.Config(
-            application, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=1
+            application,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=600,
         )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
