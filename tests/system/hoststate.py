@@ -1,8 +1,9 @@
 """All that an agent can leave on a host, in a form that compares."""
 
 import re
+import time
 
-from tests.system.cloud import Cloud, Json
+from tests.system.cloud import Cloud, Json, until
 
 _SCRIPT = r"""
 echo "== namespaces"; ls /run/netns | sort
@@ -36,7 +37,10 @@ def hoststate(cloud: Cloud, host: str) -> dict[str, list[str]]:
 
 
 def states(cloud: Cloud, names: list[str]) -> dict[str, dict[str, list[str]]]:
-    """Return the state of hosts."""
+    """Return the state of hosts whose agents have their first plan and have applied it."""
+    for name in names:
+        until(lambda: (cloud.disk(name) / "plan.ndjson").exists(), f"{name} has a plan")  # noqa: B023
+    time.sleep(0.5)
     return {name: hoststate(cloud, name) for name in names}
 
 
