@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from deuteron.agent.follower import _key_of
 from deuteron.agent.plan import Batch, Plan, PlanFile
+from deuteron.agent.reconciler import Reconciler
+from deuteron.agent.status import Status
 from deuteron.agent.validity import unfit
 from deuteron.plan.units import Delete, InSync, Network, Port, Put, Remote, Snapshot, Unit
 
@@ -137,3 +139,23 @@ def test_a_unit_of_an_unknown_kind_is_known_by_its_key() -> None:
     assert _key_of(line) == "firewall/x"
     assert _key_of(msgspec.json.encode(InSync("r"))) is None
     assert _key_of(b"nonsense") is None
+
+
+def test_a_plan_from_another_database_is_refused_until_the_known_one_is_back(tmp_path: Path) -> None:
+    port = Port(id="a", network="n", mac="02:00:00:00:00:01", mtu=1450)
+    known = batch([Snapshot("one"), Put(port), InSync("r1")])
+    foreign = batch([Snapshot("two"), InSync("x1")])
+    follows = batch([Delete("port/a"), InSync("x2")])
+    file = PlanFile(tmp_path / "plan")
+    agent = Reconciler(file, [], Status())
+    for one in (known, foreign, follows):
+        agent.submit(one)
+        agent.step()
+    assert agent.revision == "r1"
+    assert "planned from one" in Reconciler(file, [], Status())._plan.refusal(foreign)
+    kept = file.load()
+    assert kept is not None
+    assert kept.units == {"port/a": port}
+    agent.submit(batch([Snapshot("one"), InSync("r3")]))
+    agent.step()
+    assert agent.revision == "r3"

@@ -31,14 +31,17 @@ class Batch:
     puts: dict[str, Unit] = field(default_factory=dict)
     deletes: set[str] = field(default_factory=set)
     revision: str = ""
+    database: str = ""
+    """The identity of the database that a whole plan comes from."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Units that cannot be used: key -> reason. What is known of them from before stays."""
 
     def add(self, message: Message) -> bool:
         """Take in a message; return whether the batch is complete."""
         match message:
-            case Snapshot():
+            case Snapshot(database):
                 self.full, self.puts, self.deletes, self.unreadable = True, {}, set(), {}
+                self.database = database
             case Put(unit):
                 self._put(unit)
             case Delete(key):
@@ -67,9 +70,24 @@ class Plan:
 
     units: dict[str, Unit] = field(default_factory=dict)
     revision: str = ""
+    database: str = ""
     complete: bool = False
     """Whether a whole plan was ever received."""
     unreadable: dict[str, str] = field(default_factory=dict)
+
+    def refusal(self, batch: Batch) -> str:
+        """Return why a batch must not be taken, "" if it may.
+
+        A server that lost its database knows of nothing and would have everything removed.
+        """
+        if not batch.full:
+            return "" if self.complete else f"changes {batch.revision!r} came before a whole plan"
+        if self.database and batch.database and batch.database != self.database:
+            return (
+                f"the server's database is {batch.database}, what is on this host was planned from "
+                f"{self.database}: nothing is changed"
+            )
+        return ""
 
     def take(self, batch: Batch) -> tuple[list[Unit], list[str]]:
         """Take in a batch; return the units that are new or different and the keys of those that are gone."""
@@ -81,6 +99,7 @@ class Plan:
         self.units.update(batch.puts)
         if batch.full:
             self.unreadable = {}
+            self.database = batch.database
         self.unreadable.update(batch.unreadable)
         for key in batch.puts.keys() | gone | batch.deletes:
             self.unreadable.pop(key, None)
@@ -133,7 +152,7 @@ class PlanFile:
         new = self.file.with_suffix(".new")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            whole = Batch(True, plan.units, revision=plan.revision)
+            whole = Batch(True, plan.units, revision=plan.revision, database=plan.database)
             with new.open("wb") as stream:
                 stream.write(_encode(_messages(whole)))
                 stream.flush()
@@ -177,7 +196,7 @@ def _replay(data: bytes) -> Plan:
 
 def _messages(batch: Batch) -> Iterator[Message]:
     if batch.full:
-        yield Snapshot()
+        yield Snapshot(batch.database)
     yield from (Put(unit) for unit in batch.puts.values())
     yield from (Delete(key) for key in sorted(batch.deletes))
     yield InSync(batch.revision)

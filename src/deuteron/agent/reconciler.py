@@ -48,12 +48,13 @@ class Reconciler(threading.Thread):
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._next_recheck = 0.0
+        self._refusal = ""
         self._plan = Plan()
         kept = plan_file.load()
         if kept:
             log.info("the plan on disk has %d units, revision %r", len(kept.units), kept.revision)
             self._plan = Plan(revision=kept.revision, complete=True)
-            self._take(Batch(True, kept.units, revision=kept.revision))
+            self._take(Batch(True, kept.units, revision=kept.revision, database=kept.database))
 
     @property
     def revision(self) -> str:
@@ -129,7 +130,8 @@ class Reconciler(threading.Thread):
     def _tell(self) -> None:
         for turn in self._turns:
             self._status.set_problems(turn.name, turn.problems)
-        own = {"agent/plan": self._file.problem} if self._file.problem else {}
+        trouble = "; ".join(filter(None, (self._refusal, self._file.problem)))
+        own = {"agent/plan": trouble} if trouble else {}
         self._status.set_problems("plan", self._plan.unreadable | own)
         if not any(turn.manager.pending for turn in self._turns):
             self._status.set_revision(self._plan.revision)
@@ -145,12 +147,20 @@ class Reconciler(threading.Thread):
         self._wake.set()
 
     def _keep(self, batch: Batch) -> None:
-        if not (batch.full or self._plan.complete):
-            log.error("changes %r came before a whole plan; left out", batch.revision)
+        refusal = self._plan.refusal(batch)
+        if refusal or (self._refusal and not batch.full):
+            self._refuse(refusal)
             return
+        self._refusal = ""
         changed, gone = self._plan.take(batch)
         self._file.append(batch, self._plan)
         self._notify(changed, gone)
+
+    def _refuse(self, why: str) -> None:
+        """Keep to the plan that is known; what follows a plan that was refused is refused too."""
+        if why and why != self._refusal:
+            log.error("%s. If this is meant, remove %s and restart the agent", why, self._file.file)
+            self._refusal = why
 
     def _take(self, batch: Batch) -> None:
         self._notify(*self._plan.take(batch))

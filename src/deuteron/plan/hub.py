@@ -23,7 +23,7 @@ from deuteron.plan import loading
 from deuteron.plan.plans import Delta, Plans
 from deuteron.plan.state import Candidate, State
 from deuteron.plan.units import Delete, InSync, Message, Put, Snapshot
-from deuteron.store import Database, TooOld
+from deuteron.store import Database, TooOld, identity
 
 POLL_SECONDS = 1.0
 KEPT_DELTAS = 512
@@ -82,6 +82,7 @@ class Hub:
         self._hosts: dict[str, _Host] = {}
         state, self._cursor = db.read_now(loading.snapshot)
         self._plans = Plans(state, dns_domain)
+        self._database = db.read_now(identity.read)
         self._thread = threading.Thread(target=self._follow, name="hub", daemon=True)
 
     def start(self) -> None:
@@ -127,7 +128,7 @@ class Hub:
                 return Batch(b"".join(merged.values()) + line(InSync(current)), current)
             plan = list(self._plans.follow(host).values())
         whole = b"".join(line(Put(unit)) for unit in plan)
-        return Batch(line(Snapshot()) + whole + line(InSync(current)), current)
+        return Batch(line(Snapshot(self._database)) + whole + line(InSync(current)), current)
 
     def acknowledged(self, host: str, revision: str, problems: frozenset[str]) -> list[Candidate]:
         """Return the router candidates of a host whose latest version is in what its agent has applied.

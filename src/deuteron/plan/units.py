@@ -192,6 +192,9 @@ class Delete(msgspec.Struct, frozen=True, tag="delete", tag_field="op"):
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", tag_field="op"):
     """A whole plan follows: what it does not name before `InSync` is gone."""
 
+    database: str = ""
+    """The identity of the database that it comes from."""
+
 
 class InSync(msgspec.Struct, frozen=True, tag="in_sync", tag_field="op"):
     """All that was said so far is one consistent plan, known as `revision`."""

@@ -1,6 +1,6 @@
 """Tables, transactions, the change log."""
 
-from deuteron.store import lease
+from deuteron.store import identity, lease
 from deuteron.store.database import Database, DatabaseError, Tx
 from deuteron.store.feed import Change, Cursor, TooOld
 from deuteron.store.schema import ID_LENGTH, Json, metadata, timestamp
@@ -14,6 +14,7 @@ __all__ = [
     "Json",
     "TooOld",
     "Tx",
+    "identity",
     "lease",
     "metadata",
     "timestamp",

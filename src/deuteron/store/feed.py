@@ -76,11 +76,11 @@ _APPEND = {
     for dialect, xid in _CURRENT_XID.items()
 }
 _READ = {
-    dialect: text(
+    "sqlite": text("SELECT xid, id, kind, object_id, op FROM change WHERE id > :id ORDER BY id LIMIT :limit"),
+    "postgresql": text(
         "SELECT xid, id, kind, object_id, op FROM change"
-        f" WHERE (xid, id) > (:xid, :id) AND xid < {settled} ORDER BY xid, id LIMIT :limit"
-    )
-    for dialect, settled in _SETTLED.items()
+        f" WHERE (xid, id) > (:xid, :id) AND xid < {_SETTLED['postgresql']} ORDER BY xid, id LIMIT :limit"
+    ),
 }
 _HEAD = {
     "sqlite": text(
@@ -123,7 +123,10 @@ def read(tx: "Tx", cursor: Cursor, limit: int = 1000) -> tuple[list[Change], Cur
     floor = tx.execute(_FLOOR).first()
     if floor is not None and cursor < Cursor(floor.xid, floor.id):
         raise TooOld
-    rows = tx.execute(_READ[tx.dialect], {"xid": cursor.xid, "id": cursor.id, "limit": limit}).all()
+    wanted = {"id": cursor.id, "limit": limit}
+    if tx.dialect == "postgresql":
+        wanted["xid"] = cursor.xid
+    rows = tx.execute(_READ[tx.dialect], wanted).all()
     if rows:
         cursor = Cursor(rows[-1].xid, rows[-1].id)
     return [Change(row.kind, row.object_id, row.op) for row in rows], cursor

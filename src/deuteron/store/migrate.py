@@ -12,6 +12,7 @@ from alembic.config import Config
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from deuteron.store import identity
 from deuteron.store.database import Database, DatabaseError
 from deuteron.store.schema import metadata
 
@@ -23,6 +24,7 @@ def prepare(db: Database) -> None:
         with db.migrating() as connection:
             command.upgrade(configuration(connection), "head")
             metadata.create_all(connection)
+            identity.ensure(connection)
     except OperationalError as error:
         shown = db.url.render_as_string(hide_password=True)
         raise DatabaseError(f"{shown} cannot be used: {' '.join(str(error.orig).split())}") from None
