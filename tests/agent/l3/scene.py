@@ -172,7 +172,9 @@ class Scene:
         """Kill the agent of a carrier; the next one is given the same plan."""
         self.agents[host.name].stop()
         agent = self.agents[host.name] = self.cloud.agent(host)
-        agent.put(election(self.carriers, self.carriers.index(host), ELECTION, 7), router(), floating_ip())
+        agent.put(
+            election(self.carriers, self.carriers.index(host), ELECTION, 7), self.twin(host), floating_ip()
+        )
         assert not agent.apply()
 
     def elect(self, order: list[Host], name: str, vrid: int) -> None:
@@ -194,15 +196,19 @@ class Scene:
             f"{host.name} is {state} in {name}",
         )
 
+    def twin(self, host: Host, **changes: Any) -> units.Router:
+        """Return the router as a carrier has it."""
+        return router(twins=tuple(other.vtep for other in self.carriers if other is not host), **changes)
+
     def move(self, old: Host, new: Host, before: str, after: str, vrid: int) -> None:
         """Move the router as the server does: another election, drain, take over, close."""
         self.elect([new, old], after, vrid)
-        self.agents[old.name].put(router(election=before, draining=True))
+        self.agents[old.name].put(self.twin(old, election=before, draining=True))
         assert not self.agents[old.name].apply()
-        self.agents[new.name].put(router(election=after))
+        self.agents[new.name].put(self.twin(new, election=after))
         assert not self.agents[new.name].apply()
         time.sleep(0.1)
-        self.agents[old.name].put(router(election=after))
+        self.agents[old.name].put(self.twin(old, election=after))
         assert not self.agents[old.name].apply()
 
     @staticmethod
@@ -214,7 +220,7 @@ class Scene:
         """Elect and build the router on both carriers, active on net1."""
         self.elect(self.carriers, ELECTION, 7)
         for host in self.carriers:
-            self.agents[host.name].put(router(), floating_ip())
+            self.agents[host.name].put(self.twin(host), floating_ip())
             assert not self.agents[host.name].apply()
         wait_for(lambda: self.pings("vm", "203.0.113.1"), what="the router forwards")
 

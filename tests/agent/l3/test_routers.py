@@ -159,6 +159,16 @@ def test_a_bad_route_stops_nothing_else(built: Scene) -> None:
     assert built.pings("vm", "203.0.113.1")
 
 
+def test_a_new_router_with_a_bad_route_forwards(empty: Scene) -> None:
+    agent = empty.agents["net1"]
+    agent.put(router(gate="open", election=None, routes=(("10.70.0.0/16", "192.0.2.1"),)))
+    assert len(agent.apply()) == 1
+    wait_for(lambda: empty.pings("vm", "203.0.113.1"))
+    agent.put(router(gate="open", election=None))
+    assert agent.apply() == {}
+    assert len(agent.ports_up()) == 2
+
+
 def test_a_bridge_that_comes_late(empty: Scene) -> None:
     agent = empty.agents["net1"]
     bridge = f"brq{EXTERNAL[:11]}"

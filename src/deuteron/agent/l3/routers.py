@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -120,10 +121,11 @@ class Routers:
         build = {twin.id: partial(self._build, twin, taps) for twin in todo if twin.id not in problems}
         remove = {id_: partial(self._remove, id_, taps) for id_ in gone}
         jobs = {**build, **remove}
-        results = zip(jobs, self._pool.map(_attempt, jobs.values()), strict=True)
-        problems.update({id_: result for id_, result in results if result})
-        done = [twin for twin in twins if twin.id not in problems]
-        self._tell(done, [id_ for id_ in gone if id_ not in problems], problems)
+        results = dict(zip(jobs, self._pool.map(_attempt, jobs.values()), strict=True))
+        undone = {id_ for id_, result in results.items() if not result.done} | problems.keys()
+        problems.update({id_: result.problem for id_, result in results.items() if result.problem})
+        built = [twin for twin in twins if twin.id not in undone]
+        self._tell(built, [id_ for id_ in gone if id_ not in undone], problems)
         return problems
 
     def _twins(self, turn: list[str], problems: dict[str, str]) -> list[Twin]:
@@ -156,21 +158,20 @@ class Routers:
         except (client.SwitchError, OSError) as error:
             problems.update({twin.id: str(error) for twin in new})
 
-    def _tell(self, done: list[Twin], gone: list[str], problems: dict[str, str]) -> None:
-        """Have the switch know the routers as they are built now."""
-        news = [*(twin.id for twin in done), *gone]
+    def _tell(self, built: list[Twin], gone: list[str], problems: dict[str, str]) -> None:
+        """Have the switch know the routers as they are now, also those of which a part failed."""
+        news = [*(twin.id for twin in built), *gone]
         try:
-            for twin in done:
+            for twin in built:
                 records.write(self._places.router(twin.id), twin.record)
             for id_ in gone:
                 self._places.router(id_).unlink(missing_ok=True)
             problems.update(client.load(self._places, news) if news else {})
         except (client.SwitchError, OSError) as error:
             problems.update(dict.fromkeys(news, str(error)))
-        for twin in done:
+        for twin in built:
             if twin.id not in problems:
                 self._built[twin.id] = twin
-                self._report(twin.id, {device.port for device in twin.kernel.devices})
         for id_ in gone:
             self._built.pop(id_, None)
             self._report(id_, set())
@@ -183,7 +184,7 @@ class Routers:
         self._ports[id_] = ports
 
     def _build(self, twin: Twin, taps: Taps) -> str:
-        """Make a router so; return what of it failed."""
+        """Make a router so; return which parts of it failed that the others can do without."""
         before = self._built.pop(twin.id, None)
         if twin.namespace not in netns.names():  # a radvd may still be in one that somebody removed
             self._context.daemons.stop(f"{_RADVD}{twin.id}")
@@ -204,7 +205,9 @@ class Routers:
         ip.batch(kernel.set_ports(twin, inside), twin.namespace)
         failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
         self._advertise(twin)
-        failed.update(ip.batch_groups(kernel.plug_ports(twin, whole)))
+        unplugged = ip.batch_groups(kernel.plug_ports(twin, whole))
+        self._report(twin.id, {d.port for d in twin.kernel.devices if d.tap not in unplugged})
+        failed.update(unplugged)
         return "; ".join(failed.values())
 
     def _advertise(self, twin: Twin) -> None:
@@ -237,7 +240,7 @@ class Routers:
         if name not in netns.names():
             return ""
         if not netns.is_ours(name):
-            return f"namespace {name} is not ours: left alone"
+            raise ValueError(f"namespace {name} is not ours: left alone")
         inside = kernel.look(name)
         ends = [f"tap{device[3:]}" for device in inside.links]
         ip.batch([f"link delete {tap}" for tap in ends if tap in taps and names.is_ours(taps[tap])])
@@ -245,11 +248,18 @@ class Routers:
         return ""
 
 
-def _attempt(job: Callable[[], str]) -> str:
+@dataclass(frozen=True)
+class _Result:
+    done: bool
+    """It is there, or gone, but for what `problem` says."""
+    problem: str
+
+
+def _attempt(job: Callable[[], str]) -> _Result:
     try:
-        return job()
+        return _Result(True, job())
     except (SystemCommandError, OSError, ValueError) as error:
-        return str(error)
+        return _Result(False, str(error))
 
 
 def _taps() -> dict[str, dict[str, Any]]:
