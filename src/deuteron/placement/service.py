@@ -32,6 +32,7 @@ LEASE = "placement"
 LEASE_SECONDS = 6.0
 TICK_SECONDS = 1.0
 MOVE_TICK_SECONDS = 0.02
+COALESCE_SECONDS = 0.02
 FULL_SECONDS = 60.0
 SWEEP_SECONDS = 5.0
 SLEPT_SECONDS = 3.0
@@ -97,6 +98,8 @@ class Placement:
                 self._cursor = None
                 time.sleep(0 if self._closed else TICK_SECONDS)
             self._rung.wait(MOVE_TICK_SECONDS if self._moving else TICK_SECONDS)
+            if not self._moving:
+                time.sleep(COALESCE_SECONDS)  # commits come in bursts: one look for all of them
             self._rung.clear()
         if self._lease is not None:
             held = self._lease
