@@ -15,7 +15,8 @@ TABLE = "deuteron"
 
 def render(router: Router, floating_ips: Iterable[FloatingIP]) -> str:
     """Return what replaces a router's table, in one transaction."""
-    translation = _translation(router, sorted(floating_ips, key=lambda f: (f.floating_ip, f.fixed_ip)))
+    floating_ips = sorted(floating_ips, key=lambda f: (f.floating_ip, f.fixed_ip))
+    translation = _translation(router, floating_ips)
     return f"""\
 table inet {TABLE}
 delete table inet {TABLE}
@@ -25,10 +26,21 @@ table inet {TABLE} {{
 {_input(router)}  }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
-    ct state invalid drop
-  }}
+{_forward(router, floating_ips)}  }}
 {translation}}}
 """
+
+
+def _forward(router: Router, floating_ips: Sequence[FloatingIP]) -> str:
+    """Return what keeps packets in that ought to be translated and cannot be.
+
+    Between networks, and where nothing is translated, the two directions may take different ways: packets of
+    which only one direction comes by here are no worse for it.
+    """
+    if not router.gateway or not (router.snat or floating_ips):
+        return ""
+    device = names.gateway_device(router.gateway.id)
+    return f'    oifname "{device}" meta nfproto ipv4 ct state invalid drop\n'
 
 
 def _input(router: Router) -> str:
