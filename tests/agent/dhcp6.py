@@ -1,6 +1,6 @@
 """A DHCPv6 client in one shot, run inside a namespace: prints the address, or the DNS server, it was told.
 
-python3 dhcp6.py DEVICE address|other
+python3 dhcp6.py DEVICE address|other|NUMBER     (NUMBER: the bytes of that option in hex)
 """
 
 import fcntl
@@ -34,7 +34,7 @@ def main(device: str, what: str) -> str:
     connection.settimeout(1)
     index = socket.if_nametoindex(device)
     ours = option(1, struct.pack("!HH", 3, 1) + hardware) + option(8, b"\0\0")
-    ours += option(6, struct.pack("!HH", 23, 24))
+    ours += option(6, struct.pack("!HHH", 23, 24, int(what) if what.isdecimal() else 23))
 
     def ask(kind: int, more: bytes, expected: int) -> dict[int, bytes]:
         number = os.urandom(3)
@@ -52,6 +52,8 @@ def main(device: str, what: str) -> str:
                 return options(answer[4:])
         raise SystemExit("no answer")
 
+    if what.isdecimal():
+        return ask(INFORMATION_REQUEST, b"", REPLY).get(int(what), b"").hex()
     if what == "other":
         return socket.inet_ntop(socket.AF_INET6, ask(INFORMATION_REQUEST, b"", REPLY)[23][:16])
     wanted = option(3, struct.pack("!III", 1, 0, 0))

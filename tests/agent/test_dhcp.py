@@ -2,6 +2,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deuteron.plan.units import Dhcp, DhcpSubnet, Lease, Network
@@ -44,6 +45,78 @@ def test_a_machine_gets_its_lease_by_both_families(served: Scene) -> None:
     assert "router=10.1.0.1" in options
     assert "domain=openstacklocal" in options
     assert "staticroutes=169.254.169.254/32 10.1.0.2 0.0.0.0/0 10.1.0.1" in options
+
+
+def told(scene: Scene, namespace: str, *options: str, vendor: str = "udhcp") -> dict[str, str]:
+    """Return what a machine is told that asks for options, as udhcpc names them."""
+    scene.host.run("printf '#!/bin/sh\nenv\n' >/run/show; chmod +x /run/show")
+    asked = " ".join(f"-O {option}" for option in options)
+    said = scene.host.run(
+        f"udhcpc -i eth0 -n -q -f -s /run/show -V {vendor} {asked} 2>/dev/null", namespace, check=False
+    )
+    return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+
+
+def test_a_ports_own_options_reach_its_machine_alone(served: Scene) -> None:
+    own = (
+        (4, "150", "192.0.2.70"),
+        (4, "bootfile-name", 'undionly "x", #1'),
+        (4, "domain-name", "own.example"),
+        (4, "mtu", "1300"),
+        (4, "no-such-option", "x"),
+        (4, "router", "10.1.0.254"),
+        (4, "server-ip-address", "192.0.2.69"),
+        (4, "tftp-server", "tftp.example"),
+        (6, "dns-server", "2001:db8::53"),
+        (6, "59", "http://x/y"),
+    )
+    running = dnsmasq(served)
+    served.server.put(msgspec.structs.replace(lease(5), options=own), lease(6))
+    served.settled()
+    assert dnsmasq(served) == running
+    vm = served.plug(5)
+    asked = ("121", "mtu", "domain", "bootfile", "tftp", "150")
+    found = told(served, vm, *asked)
+    assert found["router"] == "10.1.0.254"
+    assert found["staticroutes"] == "169.254.169.254/32 10.1.0.2 0.0.0.0/0 10.1.0.254"
+    assert (found["mtu"], found["domain"], found["opt150"]) == ("1300", "own.example", "c0000246")
+    assert (found.get("bootfile"), found.get("tftp")) == ('undionly "x", #1', "tftp.example")
+    assert found["siaddr"] == "192.0.2.69"
+    assert found["dns"] == "192.0.2.53", "the network's, where the port has no own"
+    assert ask6(served, vm, "23") == "20010db8000000000000000000000053"
+    assert bytes.fromhex(ask6(served, vm, "59")) == b"http://x/y"
+    assert list(served.server.problems) == [lease(5).key]
+    assert "no-such-option" in served.server.problems[lease(5).key]
+    served.host.run(f"ip link set eth0 address {mac(6)}", vm)
+    found = told(served, vm, *asked)
+    assert (found["mtu"], found["router"], found.get("opt150")) == ("1450", "10.1.0.1", None)
+    served.host.run(f"ip link set eth0 address {mac(5)}", vm)
+    served.server.put(lease(5))
+    served.settled()
+    assert told(served, vm, *asked)["mtu"] == "1450"
+
+
+@pytest.mark.parametrize(
+    ("servers", "dns", "dns6"),
+    [
+        (("10.1.0.2", "10.1.0.3"), "10.1.0.2 10.1.0.3", "fd00:1::2"),
+        (("0.0.0.0",), None, None),
+    ],
+)
+def test_resolvers_are_those_of_the_plan_or_none(
+    here: Scene, servers: tuple[str, ...], dns: str | None, dns6: str | None
+) -> None:
+    four, six = DHCP.subnets
+    six = msgspec.structs.replace(six, dns_nameservers=("::",) if dns is None else ("fd00:1::2", "fd00:1::3"))
+    four = msgspec.structs.replace(four, dns_nameservers=servers)
+    here.agent.start()
+    here.server.put(NETWORK, msgspec.structs.replace(DHCP, subnets=(four, six)), port(5), lease(5))
+    here.settled()
+    vm = here.plug(5)
+    found = told(here, vm)
+    assert found.get("dns") == dns
+    assert found["router"] == "10.1.0.1"
+    assert ask6(here, vm, "23") == ("fd000001" + "0" * 23 + "2" + "fd000001" + "0" * 23 + "3" if dns6 else "")
 
 
 def test_a_stranger_gets_no_answer(served: Scene) -> None:

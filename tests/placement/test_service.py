@@ -40,6 +40,50 @@ def test_a_network_gets_two_dhcp_servers_on_different_hosts(cloud: Cloud) -> Non
     assert all(unit.metadata for unit in units)
 
 
+def test_a_ports_dhcp_options_reach_all_servers_and_null_is_none(cloud: Cloud) -> None:
+    for name in ("net1", "net2"):
+        cloud.agent(name)
+    network = cloud.network()["id"]
+    given: list[dict[str, Any]] = [
+        {"opt_name": "server-ip-address", "opt_value": "192.0.2.1"},
+        {"opt_name": "bootfile-name", "opt_value": "x", "ip_version": 4},
+        {"opt_name": "bootfile-url", "opt_value": "http://x", "ip_version": "6"},
+        {"opt_name": "mtu", "opt_value": None},
+    ]
+    port = cloud.create("ports", network_id=network, extra_dhcp_opts=given)["id"]
+
+    def told() -> list[tuple[tuple[int, str, str], ...]]:
+        leases = [agent.units(Lease).get(port) for agent in cloud.agents.values()]
+        return [lease.options for lease in leases if lease]
+
+    both = ((4, "bootfile-name", "x"), (4, "server-ip-address", "192.0.2.1"), (6, "bootfile-url", "http://x"))
+    cloud.until(lambda: told() == [both, both])
+    gone = [
+        {"opt_name": one["opt_name"], "opt_value": None, "ip_version": n} for one in given for n in (4, 6)
+    ]
+    cloud.update("ports", port, extra_dhcp_opts=gone)
+    cloud.until(lambda: told() == [(), ()])
+
+
+def test_without_resolvers_of_its_own_a_subnet_has_all_its_dhcp_servers(cloud: Cloud) -> None:
+    for name in ("net1", "net2"):
+        cloud.agent(name)
+    network = cloud.network()["id"]
+    cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
+
+    def told() -> set[tuple[str, ...]]:
+        units = [agent.units(Dhcp)[network] for agent in cloud.agents.values()]
+        return {subnet.dns_nameservers for unit in units for subnet in unit.subnets}
+
+    own = {
+        address.partition("/")[0]
+        for a in cloud.agents.values()
+        for address in a.units(Dhcp)[network].addresses
+    }
+    assert len(own) == 2
+    cloud.until(lambda: len(told()) == 1 and set(*told()) == own)
+
+
 def routers_of(cloud: Cloud, router: str) -> dict[str, Router]:
     found = {name: agent.units(Router).get(router) for name, agent in cloud.agents.items()}
     return {name: unit for name, unit in found.items() if unit}

@@ -51,6 +51,7 @@ def _subnet(id_: str) -> st.SearchStrategy[s.Row]:
         cidr=st.just("2001:db8::/64" if six else "10.0.0.0/24"),
         gateway_ip=st.sampled_from([None, "2001:db8::1" if six else "10.0.0.1"]),
         enable_dhcp=st.booleans(),
+        dns_nameservers=st.sampled_from([(), ("192.0.2.53",)]),
         ipv6_ra_mode=st.sampled_from(
             [None, "slaac", "dhcpv6-stateful", "dhcpv6-stateless"] if six else [None]
         ),
@@ -68,6 +69,7 @@ def _port(id_: str) -> st.SearchStrategy[s.Row]:
         host=st.sampled_from(["", *HOSTS]),
         admin_state_up=st.booleans(),
         dns_name=st.sampled_from(["", "web"]),
+        dhcp_options=st.sampled_from([(), ((4, "mtu", "1400"),)]),
         fixed_ips=st.lists(st.sampled_from(SUBNETS), unique=True, max_size=2).map(
             lambda found: tuple(sorted((x, "2001:db8::9" if x == "s6" else "10.0.0.9") for x in found))
         ),

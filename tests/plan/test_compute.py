@@ -134,6 +134,32 @@ def test_a_dhcp_host_serves_its_networks(state: State) -> None:
     assert "lease/vm3" not in plan(state, "net1")
 
 
+def test_where_a_subnet_names_no_resolvers_all_its_dhcp_servers_are_told(state: State) -> None:
+    def told(host: str, network: str) -> dict[str, tuple[str, ...]]:
+        unit = plan(state, host)[f"dhcp/{network}"]
+        assert isinstance(unit, u.Dhcp)
+        return {subnet.id: subnet.dns_nameservers for subnet in unit.subnets}
+
+    assert told("net1", "blue") == {"b4": ("9.9.9.9",), "b6": ()}
+    change(state, state.ports.rows["d1"], fixed_ips=(("b4", "10.1.0.3"), ("b6", "fd00:1::3")))
+    change(state, state.ports.rows["d0"], fixed_ips=(("b4", "10.1.0.20"), ("b6", "fd00:1::2")))
+    change(state, state.subnets.rows["b4"], dns_nameservers=())
+    for host in ("net1", "net2"):
+        assert told(host, "blue") == {"b4": ("10.1.0.3", "10.1.0.20"), "b6": ("fd00:1::2", "fd00:1::3")}
+    change(state, state.subnets.rows["b4"], dns_nameservers=("0.0.0.0",))
+    assert told("net1", "blue")["b4"] == ("0.0.0.0",), "none is what was asked for"
+    assert told("net2", "green") == {"g4": ("10.2.0.2",)}
+
+
+def test_a_ports_dhcp_options_are_in_its_lease(state: State) -> None:
+    options = ((4, "mtu", "1400"), (6, "bootfile-url", "http://x"))
+    change(state, state.ports.rows["vm1"], dhcp_options=options)
+    for host in ("net1", "net2"):
+        lease = plan(state, host)["lease/vm1"]
+        assert isinstance(lease, u.Lease)
+        assert lease.options == options
+
+
 def test_twins_are_equal_but_for_who_they_are(state: State) -> None:
     one, two = plan(state, "net1")["router/r"], plan(state, "net2")["router/r"]
     assert isinstance(one, u.Router)

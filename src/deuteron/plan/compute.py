@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from deuteron.plan import units as u
-from deuteron.plan.state import Candidate, Port, State
+from deuteron.plan.state import Candidate, Port, State, Subnet
 from deuteron.resources.owners import DHCP
 
 SLAAC_MODES = ("slaac", "dhcpv6-stateless")
@@ -147,7 +147,7 @@ def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
                 id=s.id,
                 cidr=s.cidr,
                 gateway_ip=s.gateway_ip,
-                dns_nameservers=s.dns_nameservers,
+                dns_nameservers=s.dns_nameservers or _resolvers(state, s),
                 host_routes=s.host_routes,
                 ipv6_ra_mode=s.ipv6_ra_mode,
                 ipv6_address_mode=s.ipv6_address_mode,
@@ -157,6 +157,15 @@ def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
         dns_domain=dns_domain,
         metadata=not _attached_candidates(state, id_),
     )
+
+
+def _resolvers(state: State, subnet: Subnet) -> tuple[str, ...]:
+    """Return the addresses that the DHCP servers of a network have on a subnet: they know its names."""
+    servers = state.dhcp_servers.by("network", subnet.network)
+    ports = (state.ports.get(server.port) for server in servers)
+    own = [port for port in ports if port and port.device_owner == DHCP and port.network == subnet.network]
+    found = {address for port in own for subnet_id, address in port.fixed_ips if subnet_id == subnet.id}
+    return tuple(sorted(found, key=lambda address: ipaddress.ip_address(address).packed))
 
 
 def lease(state: State, host: str, id_: str) -> u.Lease | None:
@@ -169,7 +178,14 @@ def lease(state: State, host: str, id_: str) -> u.Lease | None:
     served = tuple((s, a) for s, a in row.fixed_ips if (net := state.subnets.get(s)) and net.enable_dhcp)
     if not served:
         return None
-    return u.Lease(id=id_, network=row.network, mac=row.mac, addresses=served, hostname=hostname(row))
+    return u.Lease(
+        id=id_,
+        network=row.network,
+        mac=row.mac,
+        addresses=served,
+        hostname=hostname(row),
+        options=row.dhcp_options,
+    )
 
 
 def router(state: State, host: str, id_: str) -> u.Router | None:

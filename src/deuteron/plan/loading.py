@@ -102,6 +102,7 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
         c.binding_host_id,
         c.admin_state_up,
         c.dns_name,
+        c.extra_dhcp_opts,
     )
     for row in tx.execute(_of(select(*columns), c.id, ids)):
         yield s.Port(
@@ -115,7 +116,14 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             admin_state_up=row.admin_state_up,
             dns_name=row.dns_name,
             fixed_ips=tuple(fixed[row.id]),
+            dhcp_options=_dhcp_options(row.extra_dhcp_opts),
         )
+
+
+def _dhcp_options(options: Iterable[dict[str, Any]]) -> tuple[tuple[int, str, str], ...]:
+    """Return a port's options; one without a value is none."""
+    given = (one for one in options if one["opt_value"] is not None)
+    return tuple(sorted((one["ip_version"], one["opt_name"], one["opt_value"]) for one in given))
 
 
 def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:

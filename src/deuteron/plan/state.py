@@ -53,6 +53,8 @@ class Port(Row, frozen=True, kw_only=True):
     dns_name: str = ""
     fixed_ips: tuple[tuple[str, str], ...] = ()
     """(subnet id, address), sorted."""
+    dhcp_options: tuple[tuple[int, str, str], ...] = ()
+    """(IP version, name or number, value), sorted."""
 
     @property
     def is_instance(self) -> bool:

@@ -124,6 +124,7 @@ def _host(state: State, row: Host) -> Iterator[Place]:
 def _dhcp_server(state: State, row: DhcpServer) -> Iterator[Place]:
     ports = state.ports.by("network", row.network)
     yield row.host, f"dhcp/{row.network}"
+    yield from _dhcp_of(state, row.network)
     yield from ((row.host, f"lease/{port.id}") for port in ports)
     yield from ((row.host, f"instance/{port.id}") for port in ports)
     yield from _at(state.presence.get(row.network, ()), f"remote/{row.port}")

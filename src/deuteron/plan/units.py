@@ -59,6 +59,7 @@ class DhcpSubnet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cidr: str
     gateway_ip: str | None = None
     dns_nameservers: tuple[str, ...] = ()
+    """Those of the subnet, or else all DHCP servers of the network; "0.0.0.0" or "::" is none."""
     host_routes: tuple[tuple[str, str], ...] = ()
     """(destination, next hop)"""
     ipv6_ra_mode: str | None = None
@@ -86,6 +87,8 @@ class Lease(_Unit, frozen=True, tag="lease"):
     addresses: tuple[tuple[str, str], ...]
     """(subnet id, address)"""
     hostname: str
+    options: tuple[tuple[int, str, str], ...] = ()
+    """What this port's client is told besides: (IP version, dnsmasq's name or number of an option, value)."""
 
 
 class RouterPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 from deuteron.agent import names
 from deuteron.agent.context import Context
 from deuteron.agent.dhcp import ports, render
+from deuteron.agent.dhcp.texts import Unfit
 from deuteron.agent.system import files, ip, netns
 from deuteron.agent.system.daemons import Daemon
 from deuteron.agent.system.errors import SystemCommandError
@@ -122,7 +123,7 @@ class DhcpManager:
     def _attempt(self, key: str, work: Callable[[], None]) -> bool:
         try:
             work()
-        except (SystemCommandError, OSError, render.Unfit) as error:
+        except (SystemCommandError, OSError, Unfit) as error:
             self._problems[key] = str(error)
             return False
         self._problems.pop(key, None)

@@ -1,24 +1,18 @@
 """dnsmasq's files, from the plan. Pure; every text that reaches a file is checked here."""
 
 import ipaddress
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deuteron.agent import names
+from deuteron.agent.dhcp.options import MICROSOFT_ROUTES, ROUTER, ROUTES, option
+from deuteron.agent.dhcp.texts import ID, MAC, NAME, Unfit, checked
 from deuteron.plan.units import Dhcp, DhcpSubnet, Lease
 
-_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _METADATA = "169.254.169.254/32"
 _NONE = {"0.0.0.0", "::"}
 """Name servers that mean: announce none."""
-
-
-class Unfit(Exception):
-    """A text of the plan cannot stand in a configuration file."""
 
 
 @dataclass(frozen=True)
@@ -31,25 +25,30 @@ class Files:
     options: str
     names: str
     refused: dict[str, str]
-    """Leases that are left out: unit key -> why."""
+    """Leases, or options of theirs, that are left out: unit key -> why."""
 
 
 def files(dhcp: Dhcp, leases: Iterable[Lease], directory: Path, lease_seconds: int) -> Files:
     """Return the files of a network's DHCP server, which are kept in `directory`. Raises Unfit."""
     subnets = [_Subnet(subnet, dhcp) for subnet in sorted(dhcp.subnets, key=lambda subnet: subnet.id)]
     domain = _name(dhcp.dns_domain.rstrip("."), "DNS domain") if dhcp.dns_domain.rstrip(".") else ""
+    by_id = {subnet.id: subnet for subnet in subnets}
     hosts: list[str] = []
     addresses: list[str] = []
+    options = [line for subnet in subnets for line in subnet.options(subnets, domain)]
     refused = {}
     for lease in sorted(leases, key=lambda lease: lease.id):
         try:
-            lines = _lease(lease, {subnet.id: subnet for subnet in subnets}, domain)
+            lines = _lease(lease, by_id, domain)
+            own, unfit = _options(lease, by_id, subnets)
         except Unfit as error:
             refused[lease.key] = str(error)
             continue
         hosts += lines[0]
         addresses += lines[1]
-    options = [line for subnet in subnets for line in subnet.options(subnets, domain)]
+        options += own if lines[0] else []
+        if unfit:
+            refused[lease.key] = "; ".join(unfit)
     return Files(
         config=_config(dhcp, subnets, domain, directory, lease_seconds),
         hosts=_text(hosts),
@@ -68,7 +67,7 @@ class _Subnet:
     """A subnet with its texts read."""
 
     def __init__(self, subnet: DhcpSubnet, dhcp: Dhcp) -> None:
-        self.id = _checked(_ID, subnet.id, "subnet id")
+        self.id = checked(ID, subnet.id, "subnet id")
         try:
             self.net = ipaddress.ip_network(subnet.cidr)
             self.gateway = ipaddress.ip_address(subnet.gateway_ip) if subnet.gateway_ip else None
@@ -100,23 +99,31 @@ class _Subnet:
         else:
             lines.append(f"{tag}dns-server")
         lines.append(f"{tag}router,{self.gateway}" if self.gateway else f"{tag}router")
+        routes = self.static_routes(others, str(self.gateway) if self.gateway else "")
+        if routes:
+            lines.append(f"{tag}classless-static-route,{routes}")
+            lines.append(f"tag:subnet-{self.id},249,{routes}")
+        return lines
+
+    def static_routes(self, others: list["_Subnet"], gateway: str) -> str:
+        """Return the routes that IPv4 clients are told; "" for none.
+
+        A client that takes these ignores the router option, so that they hold the default route too.
+        """
         routes = [f"{destination},{hop}" for destination, hop in self.routes]
         routes += [f"{other.net},0.0.0.0" for other in others if other.net.version == 4 and other is not self]
         if self.metadata and self.own:
             routes.append(f"{_METADATA},{self.own}")
-        if routes:
-            # A client that takes these ignores the router option, so that they hold the default route too.
-            if self.gateway and not any(destination.prefixlen == 0 for destination, _ in self.routes):
-                routes.append(f"0.0.0.0/0,{self.gateway}")
-            lines.append(f"{tag}classless-static-route,{','.join(routes)}")
-            lines.append(f"tag:subnet-{self.id},249,{','.join(routes)}")
-        return lines
+        if routes and gateway and not any(destination.prefixlen == 0 for destination, _ in self.routes):
+            routes.append(f"0.0.0.0/0,{gateway}")
+        return ",".join(routes)
 
     def _options6(self, domain: str) -> list[str]:
         tag = f"tag:subnet-{self.id},option6:"
         servers = [str(server) for server in self.servers] or ([str(self.own)] if self.own else [])
         found = [f"[{server}]" for server in servers if server not in _NONE]
-        lines = [f"{tag}dns-server,{','.join(found)}"] if found else []
+        # Without this line dnsmasq would announce itself.
+        lines = [f"{tag}dns-server,{','.join(found)}" if found else f"{tag}dns-server"]
         return [*lines, f"{tag}domain-search,{domain}"] if domain else lines
 
 
@@ -126,7 +133,7 @@ def _config(dhcp: Dhcp, subnets: list[_Subnet], domain: str, directory: Path, le
         "no-resolv",
         "no-ping",
         "bind-dynamic",
-        f"interface={names.dhcp_device(_checked(_ID, dhcp.port, 'port id'))}",
+        f"interface={names.dhcp_device(checked(ID, dhcp.port, 'port id'))}",
         "except-interface=lo",
         "log-facility=-",
         "quiet-dhcp",
@@ -140,6 +147,9 @@ def _config(dhcp: Dhcp, subnets: list[_Subnet], domain: str, directory: Path, le
         "dhcp-authoritative",
         # A client that this server does not know may be another server's: no answer, not a refusal.
         "dhcp-ignore=tag:!known",
+        # Ports' options may be for iPXE only, or for all others.
+        "dhcp-match=set:ipxe,175",
+        "dhcp-userclass=set:ipxe6,iPXE",
         f"dhcp-option-force=option:mtu,{int(dhcp.mtu)}",
     ]
     if domain:
@@ -156,7 +166,7 @@ def _config(dhcp: Dhcp, subnets: list[_Subnet], domain: str, directory: Path, le
 
 def _lease(lease: Lease, subnets: dict[str, _Subnet], domain: str) -> tuple[list[str], list[str]]:
     """Return the lines of a lease for the file of hosts and for that of names."""
-    mac = _checked(_MAC, lease.mac, "MAC address")
+    mac = checked(MAC, lease.mac, "MAC address")
     host = _name(lease.hostname, "host name")
     short = host.partition(".")[0]
     given: dict[int, list[str]] = {4: [], 6: []}
@@ -176,21 +186,54 @@ def _lease(lease: Lease, subnets: dict[str, _Subnet], domain: str) -> tuple[list
             given[address.version].append(str(address) if address.version == 4 else f"[{address}]")
     # One line holds one IPv4 address and any number of IPv6 addresses.
     first, *others = [[address] for address in given[4]] or [[]]
-    lines = [[mac, short, *first, *given[6]], *([mac, short, *other] for other in others)]
+    head = [mac, short, *([f"set:{_tag(lease)}"] if lease.options else [])]
+    lines = [[*head, *first, *given[6]], *([*head, *other] for other in others)]
     # Who gets no address here may still ask for the rest, and must be known for that.
     return ([",".join(line) for line in lines] if served else []), addresses
+
+
+def _tag(lease: Lease) -> str:
+    return f"port-{checked(ID, lease.id, 'port id')}"
+
+
+def _options(lease: Lease, by_id: dict[str, _Subnet], subnets: list[_Subnet]) -> tuple[list[str], list[str]]:
+    """Return the lines of a lease's own options, and why others are left out."""
+    lines: dict[tuple[int, int, str], str] = {}  # (IP version, number, tags) -> line
+    unfit = []
+    for version, name, value in lease.options:
+        tags = name.rpartition(",")[0]
+        try:
+            line, number = option(_tag(lease), version, name, value)
+        except Unfit as error:
+            unfit.append(str(error))
+            continue
+        if lines.setdefault((version, number, tags), line) != line:
+            unfit.append(f"DHCP option {name!r} is given twice")
+        if (version, number) == (4, ROUTES):
+            microsoft = option(_tag(lease), 4, ",".join(filter(None, [tags, str(MICROSOFT_ROUTES)])), value)
+            lines.setdefault((4, MICROSOFT_ROUTES, tags), microsoft[0])
+    if (4, ROUTER, "") in lines and (4, ROUTES, "") not in lines:
+        gateway = lines[4, ROUTER, ""].split(",")[2:3]
+        found = [by_id[id_] for id_, _ in lease.addresses if id_ in by_id]
+        return [*lines.values(), *_routes_by(_tag(lease), found, subnets, "".join(gateway))], unfit
+    return list(lines.values()), unfit
+
+
+def _routes_by(tag: str, own: list[_Subnet], subnets: list[_Subnet], gateway: str) -> list[str]:
+    """Return the lines for a client with a router of its own: beside routes, only a default route counts."""
+    found = {one.id: one.static_routes(subnets, gateway) for one in own if one.net.version == 4}
+    return [
+        f"tag:{tag},tag:subnet-{id_},{number},{routes}"
+        for id_, routes in found.items()
+        for number in (ROUTES, MICROSOFT_ROUTES)
+        if routes
+    ]
 
 
 def _name(text: str, what: str) -> str:
     if len(text) > 253:
         raise Unfit(f"{what} {text[:60]!r}...: longer than 253 characters")
-    return _checked(_NAME, text, what)
-
-
-def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:
-    if not pattern.fullmatch(text):
-        raise Unfit(f"{what} {text[:80]!r} cannot be served: it has characters that do not belong there")
-    return text
+    return checked(NAME, text, what)
 
 
 def _text(lines: Iterable[str]) -> str:
@@ -220,6 +263,6 @@ def _owners(hosts: str) -> dict[str, str]:
     """Return address -> MAC address of a file of hosts."""
     owners = {}
     for line in hosts.splitlines():
-        mac, _, *addresses = line.split(",")
-        owners.update({address.strip("[]"): mac for address in addresses})
+        mac, _, *words = line.split(",")
+        owners.update({word.strip("[]"): mac for word in words if not word.startswith("set:")})
     return owners
