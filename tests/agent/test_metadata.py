@@ -64,7 +64,7 @@ def test_a_request_while_the_agent_restarts_is_late_not_lost(served: tuple[Scene
 
 def make_router(here: Scene, name: str) -> None:
     here.host.run(
-        f"ip netns add {name}; ip -n {name} link set lo up;"
+        f"ip netns add {name}; ip -n {name} link set lo up alias deuteron;"
         f"ip link add tapr type veth peer name qr address 02:00:00:00:09:01 netns {name};"
         f"ip link set tapr master brq11111111-22 up;"
         f"ip -n {name} address add 10.1.0.1/24 dev qr; ip -n {name} link set qr up"

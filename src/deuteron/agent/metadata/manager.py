@@ -151,12 +151,15 @@ class MetadataManager:
             try:
                 inode = netns.path(namespace).stat().st_ino
                 if self._addressed.get(namespace) != inode:
+                    if not netns.is_ours(namespace):
+                        problems[key] = f"metadata waits: the namespace {namespace} is not ours"
+                        continue
                     ip.batch([f"address replace {render.ADDRESS}/32 dev lo"], namespace)
                     self._addressed[namespace] = inode
                 ready[namespace] = inode
             except FileNotFoundError:
                 problems[key] = f"metadata waits for the namespace {namespace}"
-            except SystemCommandError as error:
+            except (SystemCommandError, OSError) as error:
                 problems[key] = str(error)
         return problems, ready
 
