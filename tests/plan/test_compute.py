@@ -247,6 +247,7 @@ def test_an_election_is_seen_from_each_candidate(state: State) -> None:
         mac=mac(21),
         address="169.254.192.2/18",
         peers=(u.Peer(host="net1", address="169.254.192.1", mac=mac(20), vtep=VTEP["net1"]),),
+        joined=True,
     )
     assert "network/ha" not in plan(state, "net2"), "it is no network of a bridge"
     change(state, state.elections.rows["e"], joined=False, active=None)

@@ -283,6 +283,7 @@ def election(state: State, host: str, id_: str) -> u.Election | None:
         mac=mine.mac,
         address=addresses[0],
         peers=tuple(peer for peer in peers if peer),
+        joined=row.joined,
     )
 
 

@@ -160,6 +160,8 @@ class Election(_Unit, frozen=True, tag="election"):
     address: str
     """On the HA network, with prefix length."""
     peers: tuple[Peer, ...]
+    joined: bool = False
+    """It has begun: who takes part from now on first listens for whoever is active."""
 
 
 class Instance(_Unit, frozen=True, tag="instance"):

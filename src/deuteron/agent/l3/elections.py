@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deuteron.agent.context import Context
 from deuteron.agent.l3 import ha_network, keepalived
+from deuteron.agent.l3.hold_down import HoldDown
 from deuteron.agent.l3.switch import client, records
 from deuteron.agent.l3.switch.records import Places
 from deuteron.agent.system import files, netns
@@ -20,7 +21,6 @@ class Elections:
     """Builds Election units."""
 
     kinds: tuple[type[Unit], ...] = (Election,)
-    pending = False
 
     def __init__(self, context: Context) -> None:
         """Nothing is built before the first `apply`."""
@@ -29,6 +29,12 @@ class Elections:
         self._wanted: dict[str, Election] = {}
         self._dirty: set[str] = set()
         self._compare = True
+        self._held: dict[str, HoldDown] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether an election is still listened to before this host takes part."""
+        return bool(self._held)
 
     def put(self, unit: Unit) -> None:
         """Note an election."""
@@ -60,6 +66,7 @@ class Elections:
                 self._dirty.discard(id_)
             except (SystemCommandError, client.SwitchError, OSError, ValueError) as error:
                 problems[f"election/{id_}"] = str(error)
+        self._take_part(problems)
         self._remove_networks(problems)
         return problems
 
@@ -79,8 +86,22 @@ class Elections:
             self._let_go(id_)
         same = [e for e in self._wanted.values() if e.ha_network == election.ha_network]
         ha_network.connect(election, same, self._context.local_ip)
-        mark = self._tell_switch(election)
-        self._run(election, mark)
+        self._tell_switch(election)
+        if election.joined and f"{_DAEMON}{id_}" not in self._context.daemons.running():
+            if id_ not in self._held:
+                self._held[id_] = HoldDown(election)
+        else:
+            self._run(election)
+
+    def _take_part(self, problems: dict[str, str]) -> None:
+        """Start the keepalived of those elections that were listened to for long enough."""
+        for id_ in [name for name, held in self._held.items() if held.is_over()]:
+            self._held.pop(id_).close()
+            try:
+                self._run(self._wanted[id_])
+            except (SystemCommandError, OSError, ValueError) as error:
+                self._dirty.add(id_)
+                problems[f"election/{id_}"] = str(error)
 
     def _end(self, id_: str) -> None:
         routers = (records.read(self._places.router(name), records.Router) for name in self._places.routers())
@@ -93,6 +114,9 @@ class Elections:
 
     def _let_go(self, id_: str) -> None:
         """End what may be in the election's namespace, also when somebody removed its name."""
+        held = self._held.pop(id_, None)
+        if held:
+            held.close()
         self._context.daemons.stop(f"{_DAEMON}{id_}")
         self._places.election(id_).unlink(missing_ok=True)
         client.load(self._places, elections=[id_])
@@ -109,28 +133,24 @@ class Elections:
             problems["election/namespaces"] = str(error)
             self._compare = True
 
-    def _tell_switch(self, election: Election) -> str:
-        """Have the switch listen before keepalived speaks; return the mark."""
-        record = records.Election(
-            id=election.id,
-            netns=ha_network.namespace(election.ha_network),
-            vrid=election.vrid,
-            peers={str(ipaddress.ip_address(peer.address)): peer.host for peer in election.peers},
-        )
+    def _tell_switch(self, election: Election) -> None:
+        """Have the switch listen before keepalived speaks."""
+        record = _record(election)
         records.write(self._places.election(election.id), record)
         problems = client.load(self._places, elections=[election.id])
         if election.id in problems:
             raise ValueError(problems[election.id])
-        return record.mark
 
-    def _run(self, election: Election, mark: str) -> None:
+    def _run(self, election: Election) -> None:
         where = keepalived.Files(
             self._directory(election.id),
             self._places.fifo(election.id),
             self._places.heartbeat,
             self._places.fence(election.id),
         )
-        text = keepalived.render(election, ha_network.device(election.ha_network), mark, where)
+        text = keepalived.render(
+            election, ha_network.device(election.ha_network), _record(election).mark, where
+        )
         files.write(where.config, text)
         for script, content in (
             (where.alive, records.ALIVE_SCRIPT),
@@ -150,3 +170,12 @@ class Elections:
 
     def _directory(self, id_: str) -> Path:
         return self._context.run_dir / "keepalived" / id_
+
+
+def _record(election: Election) -> records.Election:
+    return records.Election(
+        id=election.id,
+        netns=ha_network.namespace(election.ha_network),
+        vrid=election.vrid,
+        peers={str(ipaddress.ip_address(peer.address)): peer.host for peer in election.peers},
+    )
