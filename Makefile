@@ -34,12 +34,9 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: install
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/pytest -q $(ARGS)
+# Files in parallel: tests of the lab wait more than they compute.
+test: check
+	$(BIN)/pytest -q -n 3 --dist loadfile --durations 15 $(ARGS)
 
 bench: install
 	@$(BIN)/deuteron bench $(ARGS)
