@@ -47,6 +47,56 @@ def test_whatever_the_cloud(
     assert again.hosts == choice.hosts, "done is done"
 
 
+@given(
+    st.integers(1, 4),
+    lists,
+    fits,
+    st.sets(st.sampled_from(NAMES)),
+    st.sets(st.sampled_from(NAMES)),
+    st.sets(st.sampled_from(NAMES)),
+)
+def test_whatever_is_asked_for(
+    wanted: int,
+    current: list[str],
+    fit: dict[str, Candidate],
+    silent: set[str],
+    asked: set[str],
+    disabled: set[str],
+) -> None:
+    silent, disabled = silent - set(fit), disabled - set(fit) - silent
+    choice = choose(wanted, current, fit, silent, (), asked, disabled)
+    assert len(set(choice.hosts)) == len(choice.hosts)
+    there = set(choice.hosts) & set(fit)
+    assert there >= asked & set(fit), "what is asked for is there"
+    assert len(there - asked) <= wanted
+    assert len(there) >= min(wanted, len(fit)), "as many as there are"
+    assert not set(choice.hosts) - set(current) or len(there) <= max(wanted, len(asked & set(fit)) + wanted)
+    left = set(choice.hosts) - set(fit)
+    assert left <= (silent | disabled) & set(current)
+    assert not (left & disabled) or not fit, "disabled is left, if there is anybody else"
+    if not fit:
+        assert set(choice.hosts) >= disabled & set(current), "rather disabled than nobody"
+    again = choose(wanted, choice.hosts, fit, silent, (), asked, disabled)
+    assert again.hosts == choice.hosts, "done is done"
+
+
+def test_an_added_host_comes_on_top_and_counts() -> None:
+    fit = hosts("net0", "net1", "net2", "net3")
+    first = choose(2, ["net0", "net1"], fit, (), (), ["net3"])
+    assert first == Choice(("net0", "net1", "net3"), "asked for: net3")
+    del fit["net0"]
+    then = choose(2, first.hosts, fit, (), (), ["net3"])
+    assert then == Choice(("net1", "net3"), "not able or not wanted there: net0")
+    del fit["net3"]
+    assert choose(2, then.hosts, fit, (), (), ["net3"]).hosts == ("net1", "net2")
+
+
+def test_a_disabled_host_is_left_when_there_is_another_one() -> None:
+    assert choose(2, ["net0", "net1"], hosts("net1"), (), (), (), ["net0"]).hosts == ("net1",)
+    assert choose(2, ["net0"], {}, (), (), (), ["net0"]).hosts == ("net0",)
+    assert choose(2, ["net1", "net0"], {}, ["net1"], (), (), ["net0"]).hosts == ("net0", "net1")
+
+
 @given(st.integers(1, 3), st.integers(1, 60), st.integers(3, 6))
 def test_spread_is_equal(wanted: int, count: int, size: int) -> None:
     load = dict.fromkeys(NAMES[:size], 0)

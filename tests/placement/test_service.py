@@ -1,7 +1,7 @@
 """The placement loop with a real database and agents that pretend."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,8 @@ from sqlalchemy import Table
 from deuteron.placement import moves, planned
 from deuteron.placement.service import Placement
 from deuteron.plan.units import Dhcp, Election, Lease, Remote, Router
-from deuteron.resources import hosts
+from deuteron.resources import hosts, registry, scheduling
+from deuteron.resources.agent import agent_id
 from deuteron.resources.call import Call
 from tests.placement.cloud import Cloud
 
@@ -315,6 +316,171 @@ def test_silence_while_the_server_was_away_is_nobodys_fault(database_url: str) -
         cloud.until(lambda: dhcp_hosts(cloud, network) == before)
     finally:
         cloud.close()
+
+
+def by_hand(cloud: Cloud, verb: str, kind: str, id_: str, host: str) -> None:
+    """Add to, or remove from, an agent of a host."""
+    role, key = ("dhcp", "dhcp-networks") if kind == "network" else ("l3", "l3-routers")
+    child = registry.load().resources["agents"].children[key]
+    agent = agent_id(host, role)
+
+    def work(call: Call) -> None:
+        if verb == "add" and child.add:
+            child.add(call, agent, {f"{kind}_id": id_})
+        elif child.remove:
+            child.remove(call, agent, id_)
+
+    cloud.call(work)
+
+
+def set_agent(cloud: Cloud, host: str, role: str, *, up: bool) -> None:
+    cloud.update("agents", agent_id(host, role), admin_state_up=up)
+
+
+def seen_until(cloud: Cloud, router: str, true: Callable[[], object]) -> list[set[str]]:
+    """Wait until something is true and the router rests; return on which hosts it was open meanwhile."""
+    seen: list[set[str]] = []
+
+    def done() -> bool:
+        seen.append(open_on(cloud, router))
+        return bool(true()) and not running(cloud, router)
+
+    cloud.until(done)
+    return seen
+
+
+def test_dhcp_servers_are_added_and_removed_by_hand(three: Cloud) -> None:
+    network = three.network()["id"]
+    three.until(lambda: len(dhcp_hosts(three, network)) == 2)
+    first, second = dhcp_hosts(three, network)
+    (third,) = set(three.agents) - {first, second}
+    by_hand(three, "add", "network", network, third)
+    three.until(lambda: len(dhcp_hosts(three, network)) == 3)
+    addresses = [a.units(Dhcp)[network].addresses for a in three.agents.values()]
+    assert len(set(addresses)) == 3
+    by_hand(three, "remove", "network", network, first)
+    three.until(lambda: dhcp_hosts(three, network) == sorted([second, third]))
+    by_hand(three, "remove", "network", network, second)
+    three.until(lambda: dhcp_hosts(three, network) == [third])
+    time.sleep(0.3)
+    assert dhcp_hosts(three, network) == [third], "it was taken from the others"
+    by_hand(three, "add", "network", network, first)
+    three.until(lambda: dhcp_hosts(three, network) == sorted([first, third]))
+    three.delete("networks", network)
+    three.until(lambda: not dhcp_hosts(three, network))
+    assert three.call(partial(_rows, table=hosts.wish)) == []
+
+
+def test_a_removed_dhcp_server_is_replaced_with_its_port(three: Cloud) -> None:
+    network = three.network()["id"]
+    three.until(lambda: len(dhcp_hosts(three, network)) == 2)
+    first, second = dhcp_hosts(three, network)
+    before = three.agents[first].units(Dhcp)[network]
+    (spare,) = set(three.agents) - {first, second}
+    by_hand(three, "remove", "network", network, first)
+    three.until(lambda: dhcp_hosts(three, network) == sorted([second, spare]))
+    after = three.agents[spare].units(Dhcp)[network]
+    assert (after.port, after.addresses) == (before.port, before.addresses)
+
+
+def test_a_disabled_dhcp_agent_is_emptied_but_for_what_nobody_else_can_serve(three: Cloud) -> None:
+    network = three.network()["id"]
+    three.until(lambda: len(dhcp_hosts(three, network)) == 2)
+    first, second = dhcp_hosts(three, network)
+    (spare,) = set(three.agents) - {first, second}
+    set_agent(three, first, "dhcp", up=False)
+    three.until(lambda: dhcp_hosts(three, network) == sorted([second, spare]))
+    set_agent(three, second, "dhcp", up=False)
+    three.until(lambda: dhcp_hosts(three, network) == [spare])
+    set_agent(three, spare, "dhcp", up=False)
+    time.sleep(0.3)
+    assert dhcp_hosts(three, network) == [spare]
+    set_agent(three, first, "dhcp", up=True)
+    three.until(lambda: dhcp_hosts(three, network) == [first])
+
+
+def test_a_dead_host_that_was_asked_for_is_replaced_and_asked_for_no_more(database_url: str) -> None:
+    cloud = Cloud(database_url, agent_down_time=1.0)
+    try:
+        for name in ("net1", "net2", "net3", "net4"):
+            cloud.agent(name)
+        network = cloud.network()["id"]
+        cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
+        first, second = dhcp_hosts(cloud, network)
+        third = min(set(cloud.agents) - {first, second})
+        by_hand(cloud, "add", "network", network, third)
+        by_hand(cloud, "remove", "network", network, first)
+        cloud.until(lambda: dhcp_hosts(cloud, network) == sorted([second, third]))
+        cloud.agents[third].silent = True
+        cloud.until(lambda: len(set(dhcp_hosts(cloud, network)) - {third, first}) == 2, 20)
+        cloud.agents[third].silent = False
+        cloud.until(lambda: third not in dhcp_hosts(cloud, network))
+        assert len(dhcp_hosts(cloud, network)) == 2
+    finally:
+        cloud.close()
+
+
+def test_candidates_are_added_and_removed_by_hand_without_a_gap(three: Cloud) -> None:
+    router = redundant_router(three)
+    three.until(lambda: all(len(agent.states) == 1 for agent in three.agents.values()))
+    first = str(active(three, router))
+    three.agent("net4")
+    by_hand(three, "add", "router", router, "net4")
+    assert all(seen_until(three, router, lambda: len(routers_of(three, router)) == 4))
+    assert active(three, router) == first
+    by_hand(three, "remove", "router", router, first)
+    assert all(seen_until(three, router, lambda: first not in routers_of(three, router)))
+    assert len(routers_of(three, router)) == 3
+    (now,) = open_on(three, router)
+    by_hand(three, "remove", "router", router, now)
+    assert all(seen_until(three, router, lambda: now not in routers_of(three, router)))
+    assert len(routers_of(three, router)) == 2, "it was taken from the others"
+    assert len(open_on(three, router)) == 1
+
+
+def test_a_plain_router_is_taken_from_one_agent_and_given_to_another(three: Cloud) -> None:
+    router = three.create("routers", ha=False)["id"]
+    three.until(lambda: open_on(three, router))
+    (first,) = open_on(three, router)
+    target, other = sorted(set(three.agents) - {first})
+    with pytest.raises(scheduling.RouterHostedByL3Agent):
+        by_hand(three, "add", "router", router, target)
+    by_hand(three, "remove", "router", router, first)
+    by_hand(three, "add", "router", router, target)
+    assert all(seen_until(three, router, lambda: set(routers_of(three, router)) == {target}))
+    with pytest.raises(scheduling.RouterHostedByL3Agent):
+        by_hand(three, "add", "router", router, other)
+    assert all(move(three, router, other))
+    time.sleep(0.3)
+    three.until(lambda: set(routers_of(three, router)) == {other} == open_on(three, router))
+
+
+def test_a_plain_router_that_is_taken_from_every_agent_is_nowhere(cloud: Cloud) -> None:
+    cloud.agent("net1")
+    router = cloud.create("routers", ha=False)["id"]
+    cloud.until(lambda: open_on(cloud, router))
+    by_hand(cloud, "remove", "router", router, "net1")
+    cloud.until(lambda: not routers_of(cloud, router))
+    by_hand(cloud, "add", "router", router, "net1")
+    cloud.until(lambda: open_on(cloud, router) == {"net1"})
+
+
+@pytest.mark.parametrize("redundant", [True, False])
+def test_routers_leave_a_disabled_agent_without_a_gap(three: Cloud, redundant: bool) -> None:
+    if redundant:
+        router = redundant_router(three)
+        three.until(lambda: all(len(agent.states) == 1 for agent in three.agents.values()))
+    else:
+        router = three.create("routers", ha=False)["id"]
+        three.until(lambda: open_on(three, router))
+    (first,) = open_on(three, router)
+    set_agent(three, first, "l3", up=False)
+    assert all(seen_until(three, router, lambda: first not in routers_of(three, router)))
+    assert len(open_on(three, router)) == 1
+    with pytest.raises(planned.HostCannotCarryRouter, match="down"):
+        three.call(lambda call: planned.move(call, router, first))
+    set_agent(three, first, "l3", up=True)
+    three.until(lambda: len(routers_of(three, router)) == (3 if redundant else 1))
 
 
 def test_nothing_is_left_of_what_is_deleted(three: Cloud) -> None:

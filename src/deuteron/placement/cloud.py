@@ -21,7 +21,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     physical_networks: frozenset[str]
     disabled: frozenset[str]
-    """Roles that an administrator took from it: it gets nothing new, and keeps what it has."""
+    """Roles that an administrator took from it: what it has goes to others, if there are any."""
     last_seen: float
 
 
@@ -34,19 +34,39 @@ class Cloud(msgspec.Struct, frozen=True):
     """Hosts silent for so long that they count as dead. Of others that are not alive nothing is known yet."""
 
     def fit(
-        self, role: str, load: "Load", current: Collection[str], physical_networks: Collection[str] = ()
+        self,
+        role: str,
+        load: "Load",
+        current: Collection[str],
+        physical_networks: Collection[str] = (),
+        off: Collection[str] = (),
     ) -> dict[str, Candidate]:
         """Return the hosts that may carry something that needs a role and physical networks.
 
-        Of those that carry it now, it is enough that they are not known to be dead.
+        Of those that carry it now, it is enough that they are not known to be dead. It was taken from those
+        that are `off`.
         """
         return {
             name: Candidate(name=name, zone=row.zone, load=load.carried[name], leads=load.led[name])
             for name, row in self.hosts.items()
             if self.able(name, role, physical_networks)
             and name not in self.silent
-            and (name in current or (name in self.alive and role not in row.disabled))
+            and name not in off
+            and role not in row.disabled
+            and (name in current or name in self.alive)
         }
+
+    def disabled_of(
+        self, current: Sequence[str], role: str, physical_networks: Collection[str] = ()
+    ) -> list[str]:
+        """Return those of some hosts that could go on, but for the administrator who wants them empty."""
+        return [
+            name
+            for name in current
+            if self.able(name, role, physical_networks)
+            and name not in self.silent
+            and role in self.hosts[name].disabled
+        ]
 
     def able(self, name: str, role: str, physical_networks: Collection[str] = ()) -> bool:
         """Whether a host has a role and is attached to physical networks."""

@@ -10,7 +10,7 @@ from deuteron.placement.cloud import Cloud, Load, load_of, of
 from deuteron.placement.decide import choose
 from deuteron.resources import network, owners, port, rows, subnet
 from deuteron.resources.call import Call
-from deuteron.resources.hosts import dhcp_server, dhcp_server_changed
+from deuteron.resources.hosts import Wishes, dhcp_server, dhcp_server_changed, forget_wishes, wishes_of
 from deuteron.resources.ipam import fixed_ip
 from deuteron.store import Tx
 
@@ -33,6 +33,7 @@ class Facts(msgspec.Struct, frozen=True):
     physical_networks: Sequence[str] = ()
     zones: Sequence[str] = ()
     project_id: str = ""
+    wishes: Wishes = Wishes()
 
 
 class Servers(msgspec.Struct, frozen=True):
@@ -40,6 +41,8 @@ class Servers(msgspec.Struct, frozen=True):
 
     slots: dict[int, str]
     reason: str
+    dropped: frozenset[str] = frozenset()
+    """Hosts that were asked for, are dead and replaced: they are not asked for any more."""
 
 
 def decide(facts: Facts, cloud: Cloud, load: Load, wanted: int) -> Servers:
@@ -48,10 +51,19 @@ def decide(facts: Facts, cloud: Cloud, load: Load, wanted: int) -> Servers:
         return Servers({}, "no subnet with DHCP is left")
     before = {slot: server.host for slot, server in sorted(facts.servers.items())}
     current = list(before.values())
-    fit = cloud.fit(ROLE, load, current, facts.physical_networks)
-    silent = cloud.silent_of(current, ROLE, facts.physical_networks)
-    choice = choose(wanted, current, fit, silent, facts.zones)
-    return Servers(assign(before, choice.hosts), choice.reason)
+    wishes, physical = facts.wishes, facts.physical_networks
+    left = [name for name in current if name not in wishes.off]
+    choice = choose(
+        wanted,
+        current,
+        cloud.fit(ROLE, load, current, physical, wishes.off),
+        cloud.silent_of(left, ROLE, physical),
+        facts.zones,
+        wishes.on,
+        cloud.disabled_of(left, ROLE, physical),
+    )
+    dropped = (wishes.on & cloud.silent) - set(choice.hosts)
+    return Servers(assign(before, choice.hosts), choice.reason, dropped)
 
 
 def assign(before: dict[int, str], hosts: Sequence[str]) -> dict[int, str]:
@@ -70,14 +82,17 @@ def _lowest_free(slots: dict[int, str]) -> int:
 
 def settled(facts: Facts, servers: Servers) -> bool:
     """Whether a network's DHCP servers are what they should be."""
-    return {slot: server.host for slot, server in facts.servers.items()} == servers.slots and all(
-        server.subnets == facts.served for server in facts.servers.values()
+    return (
+        not servers.dropped
+        and {slot: server.host for slot, server in facts.servers.items()} == servers.slots
+        and all(server.subnets == facts.served for server in facts.servers.values())
     )
 
 
 def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
     """Return the facts of networks, those that are gone included; of all if None."""
     servers = _servers(tx, ids)
+    wishes = wishes_of(tx, ROLE, ids)
     table = subnet.resource.table
     served: dict[str, set[str]] = defaultdict(set)
     for row in tx.execute(
@@ -94,6 +109,7 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
             physical_networks=[row.provider_physical_network] if row.provider_physical_network else [],
             zones=row.availability_zone_hints,
             project_id=row.project_id,
+            wishes=wishes.get(row.id, Wishes()),
         )
     for id_ in servers.keys() - found.keys():
         found[id_] = Facts(served=frozenset(), servers=servers[id_])
@@ -124,6 +140,8 @@ def place(call: Call, cloud: Cloud, network_id: str) -> str:
     """Make the DHCP servers of a network what they should be; return what was done."""
     facts = facts_of(call.tx, [network_id]).get(network_id, Facts(frozenset(), {}))
     wanted = decide(facts, cloud, load_of(call.tx, ROLE), call.settings.dhcp_agents_per_network)
+    for name in wanted.dropped:
+        forget_wishes(call.tx, ROLE, network_id, host=name)
     for slot, server in facts.servers.items():
         if slot not in wanted.slots or server.subnets is None:
             _remove(call, network_id, slot, server)

@@ -97,6 +97,12 @@ def running(tx: Tx, router_id: str) -> Any:
     return tx.execute(select(router_move).where(router_move.c.running == router_id)).first()
 
 
+def arrived(tx: Tx, move_id: str) -> list[str]:
+    """Return the router of a move that has ended well; none if it has not."""
+    ended = (router_move.c.id == move_id, router_move.c.phase == "done")
+    return list(tx.execute(select(router_move.c.router_id).where(*ended)).scalars())
+
+
 def all_running(tx: Tx) -> list[Any]:
     """Return all moves under way."""
     return list(tx.execute(select(router_move).where(router_move.c.running.is_not(None))))

@@ -10,7 +10,7 @@ from deuteron.placement.cloud import look
 from deuteron.resources import router, rows
 from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, HTTPBadRequest
-from deuteron.resources.hosts import router_history, router_move
+from deuteron.resources.hosts import Wishes, forget_wishes, router_history, router_move, wishes_of
 
 MAX_SHOWN = 100
 
@@ -38,8 +38,10 @@ def move(call: Call, router_id: str, host: str) -> dict[str, Any]:
         raise HostCannotCarryRouter(host=host, id=router_id, reason=reason)
     before = [candidate.host for candidate in routers.candidates(call.tx, router_id)]
     hosts = [host, *(name for name in before if name != host)]
-    wanted = len(before) if row["ha"] else 1
-    id_ = moves.request(call.tx, router_id, hosts[: max(1, wanted)], "asked for", time.time())
+    hosts = hosts[: max(1, len(before) if row["ha"] else 1)]
+    for name in wishes_of(call.tx, "l3", [router_id]).get(router_id, Wishes()).on - set(hosts):
+        forget_wishes(call.tx, "l3", router_id, host=name)
+    id_ = moves.request(call.tx, router_id, hosts, "asked for", time.time())
     return shown(call.tx.execute(select(router_move).where(router_move.c.id == id_)).one())
 
 
@@ -57,6 +59,10 @@ def _objection(call: Call, router_id: str, host: str) -> str | None:
     if not cloud.able(host, "l3", physical):
         missing = sorted(physical - there.physical_networks)
         return f"it is not attached to the physical network {', '.join(missing)}"
+    if "l3" in there.disabled:
+        return "its L3 agent is administratively down"
+    if host in wishes_of(call.tx, "l3", [router_id]).get(router_id, Wishes()).off:
+        return "it was removed from its L3 agent by hand; add it there again first"
     if moves.active_host(call.tx, router_id) == host:
         return "it is active there already"
     return None

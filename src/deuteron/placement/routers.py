@@ -10,9 +10,18 @@ from sqlalchemy import delete, insert, select
 from deuteron.placement import elections, ha, moves
 from deuteron.placement.cloud import Cloud, Load, load_of, of
 from deuteron.placement.decide import choose
-from deuteron.resources import network, owners, port, router
+from deuteron.resources import router
 from deuteron.resources.call import Call
-from deuteron.resources.hosts import candidate_changed, election, router_candidate, router_move
+from deuteron.resources.hosts import (
+    Wishes,
+    candidate_changed,
+    election,
+    forget_wishes,
+    router_candidate,
+    router_move,
+    wishes_of,
+)
+from deuteron.resources.scheduling import physical_networks
 from deuteron.store import Tx
 
 ROLE = "l3"
@@ -28,6 +37,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     moving: bool = False
     physical_networks: frozenset[str] = frozenset()
     zones: Sequence[str] = ()
+    wishes: Wishes = Wishes()
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -37,6 +47,8 @@ class Wanted(msgspec.Struct, frozen=True):
     reason: str
     settled: bool
     """Whether it is so already, or on its way."""
+    dropped: frozenset[str] = frozenset()
+    """Hosts that were asked for, are dead and replaced: they are not asked for any more."""
 
 
 def decide(facts: Facts, cloud: Cloud, load: Load, most: int) -> Wanted:
@@ -46,13 +58,33 @@ def decide(facts: Facts, cloud: Cloud, load: Load, most: int) -> Wanted:
         return Wanted((), "the router is gone", settled=not current)
     if facts.moving:
         return Wanted(tuple(current), "it is on its way", settled=True)
+    wishes, physical = facts.wishes, facts.physical_networks
     wanted = (most or max(1, len(cloud.hosts))) if facts.redundant else 1
-    fit = cloud.fit(ROLE, load, current, facts.physical_networks)
-    silent = cloud.silent_of(current, ROLE, facts.physical_networks)
-    choice = choose(wanted, current, fit, silent, facts.zones)
+    fit = cloud.fit(ROLE, load, current, physical, wishes.off)
+    if not facts.redundant and wishes.on & fit.keys():
+        # There is only one place, and it is taken.
+        fit = {name: fit[name] for name in wishes.on & fit.keys()}
+    left = [name for name in current if name not in wishes.off]
+    choice = choose(
+        wanted,
+        current,
+        fit,
+        cloud.silent_of(left, ROLE, physical),
+        facts.zones,
+        wishes.on,
+        cloud.disabled_of(left, ROLE, physical),
+    )
     same_kind = facts.elected == (set(current) if facts.redundant else set())
-    nothing_to_do = not choice.hosts or (same_kind and set(choice.hosts) == set(current))
-    return Wanted(choice.hosts, choice.reason, settled=nothing_to_do)
+    as_it_is = same_kind and set(choice.hosts) == set(current)
+    nowhere_else = not choice.hosts and not wishes.off.issuperset(current)
+    dropped = (wishes.on & cloud.silent) - set(choice.hosts)
+    return Wanted(choice.hosts, choice.reason, as_it_is or nowhere_else, dropped)
+
+
+def settled(facts: Facts, cloud: Cloud, load: Load, most: int) -> bool:
+    """Whether nothing is to be done about a router."""
+    wanted = decide(facts, cloud, load, most)
+    return wanted.settled and not wanted.dropped
 
 
 def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
@@ -62,7 +94,8 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
     for row in tx.execute(of(select(table), table.c.router_id, ids).order_by(table.c.position, table.c.host)):
         carrying[row.router_id].append(row)
     moving = set(tx.execute(of(select(router_move.c.running), router_move.c.running, ids)).scalars())
-    physical = _physical_networks(tx, ids)
+    physical = physical_networks(tx, ids)
+    wishes = wishes_of(tx, ROLE, ids)
     c = router.resource.table.c
     found = {
         row.id: Facts(
@@ -73,6 +106,7 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
             moving=row.id in moving,
             physical_networks=physical.get(row.id, frozenset()),
             zones=row.availability_zone_hints,
+            wishes=wishes.get(row.id, Wishes()),
         )
         for row in tx.execute(of(select(c.id, c.ha, c.availability_zone_hints), c.id, ids))
     }
@@ -81,29 +115,18 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
     return found
 
 
-def _physical_networks(tx: Tx, ids: Collection[str] | None) -> dict[str, frozenset[str]]:
-    """Return the physical networks that routers' ports are on."""
-    ports, networks = port.resource.table, network.resource.table
-    joined = (
-        select(ports.c.device_id, networks.c.provider_physical_network.label("physical"))
-        .join(networks, ports.c.network_id == networks.c.id)
-        .where(ports.c.device_owner.in_(owners.ROUTER_PORTS))
-        .where(networks.c.provider_physical_network.is_not(None))
-    )
-    found: dict[str, frozenset[str]] = {}
-    for row in tx.execute(of(joined, ports.c.device_id, ids)):
-        found[row.device_id] = found.get(row.device_id, frozenset()) | {row.physical}
-    return found
-
-
 def place(call: Call, cloud: Cloud, router_id: str, now: float) -> str:
     """Make a router's candidates what they should be, or begin to; return what was done."""
     facts = facts_of(call.tx, [router_id]).get(router_id, Facts(exists=False))
     wanted = decide(facts, cloud, load_of(call.tx, ROLE), call.settings.max_l3_agents_per_router)
+    for name in wanted.dropped:
+        forget_wishes(call.tx, ROLE, router_id, host=name)
     if wanted.settled:
         return f"router {router_id}: {wanted.reason}"
     if not facts.exists:
         _remove(call.tx, router_id)
+    elif not wanted.hosts:
+        _take_away(call.tx, router_id)
     elif not facts.candidates:
         _first(call, router_id, wanted, now, redundant=facts.redundant)
     else:
@@ -151,10 +174,14 @@ def _transfer(tx: Tx, router_id: str, wanted: Wanted, now: float) -> None:
     moves.request(tx, router_id, hosts, wanted.reason, now)
 
 
-def _remove(tx: Tx, router_id: str) -> None:
+def _take_away(tx: Tx, router_id: str) -> None:
     for row in candidates(tx, router_id):
         candidate_changed(tx, router_id, row.host)
     tx.execute(delete(router_candidate).where(router_candidate.c.router_id == router_id))
+
+
+def _remove(tx: Tx, router_id: str) -> None:
+    _take_away(tx, router_id)
     tx.execute(delete(router_move).where(router_move.c.router_id == router_id))
 
 

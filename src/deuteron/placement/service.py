@@ -195,7 +195,7 @@ class Placement:
         wanted = [
             id_
             for id_, facts in routers.facts_of(tx, None if dirty.everything else router_ids).items()
-            if not routers.decide(facts, cloud, load, settings.max_l3_agents_per_router).settled
+            if not routers.settled(facts, cloud, load, settings.max_l3_agents_per_router)
         ]
         return sorted(networks), sorted(wanted)
 
@@ -272,6 +272,12 @@ def _note(tx: Tx, change: feed.Change, dirty: Dirty) -> None:
                 dirty.networks.add(found.network_id)
         case "router":
             dirty.routers.add(change.object_id)
+        case "wish":
+            role, _, id_ = change.object_id.partition("/")
+            (dirty.networks if role == dhcp.ROLE else dirty.routers).add(id_)
+        case "router_move":
+            # What was wished for while it was on its way is looked at when it has arrived.
+            dirty.routers.update(moves.arrived(tx, change.object_id))
         case "host":
             dirty.everything = True
 

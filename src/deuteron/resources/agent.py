@@ -1,4 +1,4 @@
-"""Neutron's agents: one for each host and role, and what each of them carries.
+"""Neutron's agents: one for each host and role. What they carry is in `scheduling`.
 
 Deuteron has one agent a host; to the API each role of it is an agent of Neutron's, with an id made of the
 host's name and the type. All is derived from the tables in `hosts`.
@@ -7,13 +7,13 @@ host's name and the type. All is derived from the tables in `hosts`.
 import datetime
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Select, delete, select, update
+from sqlalchemy import Column, delete, select, update
 
-from deuteron.resources import network, port, router, rows
+from deuteron.resources import port, rows
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, NotFound
@@ -21,12 +21,12 @@ from deuteron.resources.hosts import (
     AGENT_TYPES,
     agent_settings,
     dhcp_server,
-    election,
     ha_port,
     host,
     router_candidate,
+    wish,
 )
-from deuteron.resources.resource import Alias, Child, Extension, Item, Resource
+from deuteron.resources.resource import Alias, Extension, Item, Resource
 from deuteron.resources.types import BOOLEAN, DERIVED, text
 
 _NAMESPACE = uuid.UUID("5f6c1d7e-7a0b-4a53-9d55-2b1f7a4c9e10")
@@ -101,7 +101,7 @@ def _time(seconds: float) -> str:
 
 
 def change(call: Call, row: Item, changes: Item) -> Item:
-    """Change what an administrator says of an agent: one that is down gets nothing new, and keeps its own."""
+    """Change what an administrator says of an agent: what one carries that is down goes to others."""
     found = call.tx.execute(select(host).where(host.c.name == row["host"])).one()
     before = agent_settings(found, row["agent_type"])
     after = msgspec.to_builtins(msgspec.structs.replace(before, **changes))
@@ -121,82 +121,9 @@ def remove(call: Call, row: Item) -> None:
         if found is not None:
             port.remove(call, found)
     call.tx.execute(delete(ha_port).where(ha_port.c.host == name))
+    call.tx.execute(delete(wish).where(wish.c.host == name))
     call.tx.execute(delete(host).where(host.c.name == name))
     call.tx.changed("host", name, "delete")
-
-
-def dhcp_agents(call: Call, network_id: str) -> list[Item]:
-    """Return the DHCP agents that serve a network."""
-    rows.get(call, network.resource, network_id)
-    serving = select(dhcp_server.c.host).where(dhcp_server.c.network_id == network_id)
-    return _on(call, "dhcp", call.tx.execute(serving).scalars())
-
-
-def l3_agents(call: Call, router_id: str) -> list[Item]:
-    """Return the L3 agents that carry a router, those of a redundant one with `ha_state`."""
-    rows.get(call, router.resource, router_id)
-    found = {row.host: row for row in call.tx.execute(_candidates(router_id))}
-    agents = _on(call, "l3", found)
-    for agent in agents:
-        row = found[agent["host"]]
-        agent["ha_state"] = None if row.election_id is None else _ha_state(agent, row)
-    return agents
-
-
-def _candidates(router_id: str) -> Select[Any]:
-    return (
-        select(router_candidate.c.host, router_candidate.c.election_id, election.c.active)
-        .outerjoin(election, election.c.id == router_candidate.c.election_id)
-        .where(router_candidate.c.router_id == router_id)
-    )
-
-
-def _ha_state(agent: Item, row: Any) -> str:
-    if not agent["alive"]:
-        return "unknown"
-    return "active" if row.active == row.host else "standby"
-
-
-def _on(call: Call, role: str, names: Iterable[str]) -> list[Item]:
-    """Return the agents with a role on these hosts, as they are shown."""
-    wanted = set(names)
-    return [
-        item for item in listing(call) if item["host"] in wanted and item["agent_type"] == AGENT_TYPES[role]
-    ]
-
-
-def dhcp_networks(call: Call, id_: str) -> list[Item]:
-    """Return the networks that a DHCP agent serves."""
-    serving = select(dhcp_server.c.network_id).where(dhcp_server.c.host == _host_of(call, id_, "dhcp"))
-    return [{"id": found} for found in sorted(call.tx.execute(serving).scalars())]
-
-
-def l3_routers(call: Call, id_: str) -> list[Item]:
-    """Return the routers that an L3 agent carries."""
-    carried = select(router_candidate.c.router_id).where(router_candidate.c.host == _host_of(call, id_, "l3"))
-    table = router.resource.table
-    found = rows.where(call, router.resource, table.c.id.in_(carried))
-    router.present(call, found)
-    return [{name: one[name] for name in _ROUTER_SHOWN} for one in found]
-
-
-_ROUTER_SHOWN = (
-    "id",
-    "name",
-    "admin_state_up",
-    "status",
-    "ha",
-    "distributed",
-    "project_id",
-    "external_gateway_info",
-)
-
-
-def _host_of(call: Call, id_: str, role: str) -> str:
-    for row in call.tx.execute(select(host.c.name, host.c.roles)):
-        if role in row.roles and agent_id(row.name, role) == id_:
-            return str(row.name)
-    raise AgentNotFound(id=id_)
 
 
 def _zones(call: Call) -> list[Item]:
@@ -256,10 +183,6 @@ resource = Resource(
     },
     update=change,
     delete=remove,
-    children={
-        "dhcp-networks": Child(collection="networks", listing=dhcp_networks),
-        "l3-routers": Child(collection="routers", listing=l3_routers),
-    },
 )
 
 zones = Resource(
@@ -285,19 +208,13 @@ DECLARES = (
         name="agents",
         attributes=_ZONES,
         present=_present_network_zones,
-        children={"dhcp-agents": Child(collection="agents", listing=dhcp_agents)},
     ),
     Extension(
         resource="router",
         name="agents",
         attributes=_ZONES,
         present=_present_router_zones,
-        children={"l3-agents": Child(collection="agents", listing=l3_agents)},
     ),
     Alias(alias="agent", name="agent", description="The agents, and whether they are alive"),
     Alias(alias="availability_zone", name="Availability Zone", description="Zones that hosts are in"),
-    Alias(
-        alias="dhcp_agent_scheduler", name="DHCP Agent Scheduler", description="Who serves DHCP for a network"
-    ),
-    Alias(alias="l3_agent_scheduler", name="L3 Agent Scheduler", description="Who carries a router"),
 )

@@ -5,10 +5,24 @@ are the primary keys, joined by "/" where there are two. What refers to a row of
 by a foreign key: placement takes away what lost its object, and says so in the change log.
 """
 
+from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, Column, Float, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    delete,
+    insert,
+    select,
+)
 
 from deuteron.store import ID_LENGTH, Json, Tx, metadata
 
@@ -149,6 +163,16 @@ router_history = Table(
 )
 """Each time that another host became the active one of a router, and why."""
 
+wish = Table(
+    "wish",
+    metadata,
+    Column("role", String(16), primary_key=True),
+    Column("object_id", String(ID_LENGTH), primary_key=True),
+    Column("host", String(NAME_LENGTH), primary_key=True),
+    Column("wanted", Boolean, nullable=False),
+)
+"""What an administrator placed by hand: a network ("dhcp") or router ("l3") is to be on a host, or not to."""
+
 instance_metadata = Table(
     "instance_metadata",
     metadata,
@@ -180,3 +204,33 @@ def candidate_changed(tx: Tx, router_id: str, host_name: str) -> None:
 def dhcp_server_changed(tx: Tx, network_id: str, slot: int) -> None:
     """Say that the DHCP server in a slot changed."""
     tx.changed("dhcp_server", f"{network_id}/{slot}", "update")
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """On which hosts something was placed by hand, and from which it was taken."""
+
+    on: frozenset[str] = frozenset()
+    off: frozenset[str] = frozenset()
+
+
+def wishes_of(tx: Tx, role: str, ids: Collection[str] | None) -> dict[str, Wishes]:
+    """Return the wishes about networks ("dhcp") or routers ("l3") that have any; about all if None."""
+    statement = select(wish).where(wish.c.role == role)
+    found: dict[str, dict[bool, set[str]]] = defaultdict(lambda: {True: set(), False: set()})
+    for row in tx.execute(statement if ids is None else statement.where(wish.c.object_id.in_(ids))):
+        found[row.object_id][row.wanted].add(row.host)
+    return {id_: Wishes(frozenset(one[True]), frozenset(one[False])) for id_, one in found.items()}
+
+
+def wish_for(tx: Tx, role: str, object_id: str, host_name: str, *, wanted: bool) -> None:
+    """Note a wish, in place of a former one about the same host."""
+    mine = {"role": role, "object_id": object_id, "host": host_name}
+    tx.execute(delete(wish).filter_by(**mine))
+    tx.execute(insert(wish).values(**mine, wanted=wanted))
+    tx.changed("wish", f"{role}/{object_id}", "update")
+
+
+def forget_wishes(tx: Tx, role: str, object_id: str, **which: Any) -> None:
+    """Forget wishes about an object: all, or those with this `host` or `wanted`."""
+    tx.execute(delete(wish).filter_by(role=role, object_id=object_id, **which))
+    tx.changed("wish", f"{role}/{object_id}", "delete")
