@@ -11,6 +11,7 @@ from deuteron.cli import main
 from deuteron.plan.units import ElectionReport, Instance, Router
 from tests.agents_api.conftest import Cloud
 from tests.api.conftest import Topology
+from tests.api.test_openstack import _run
 
 
 @pytest.fixture
@@ -68,6 +69,118 @@ def test_who_carries_what(three: Cloud) -> None:
     assert three.api.get("/routers/nothing/l3-agents").status == 404
     names = {one["name"] for one in three.api.get("/networks").body["networks"]}
     assert "HA network tenant " in names
+
+
+def agent_of(cloud: Cloud, host: str, role: str) -> str:
+    type_ = {"dhcp": "DHCP%20agent", "l3": "L3%20agent", "l2": "Linux%20bridge%20agent"}[role]
+    found = cloud.api.get(f"/agents?host={host}&agent_type={type_}").body["agents"]
+    return str(found[0]["id"])
+
+
+def serving(cloud: Cloud, network: str) -> set[str]:
+    return {one["host"] for one in cloud.api.get(f"/networks/{network}/dhcp-agents").body["agents"]}
+
+
+def test_networks_are_scheduled_by_hand_as_in_neutron(three: Cloud) -> None:
+    network = _network(three)
+    three.until(lambda: len(serving(three, network)) == 2)
+    (spare,) = set(three.agents) - serving(three, network)
+    agent = agent_of(three, spare, "dhcp")
+    path = f"/agents/{agent}/dhcp-networks"
+    added = three.api.post(path, {"network_id": network})
+    assert (added.status, added.body) == (201, None)
+    assert serving(three, network) == set(three.agents), "it is shown at once"
+    assert {"id": network} in three.api.get(path).body["networks"]
+    again = three.api.post(path, {"network_id": network})
+    assert (again.status, again.error) == (409, "NetworkHostedByDHCPAgent")
+    three.until(lambda: f"dhcp/{network}" in three.agents[spare].stream.plan)
+    assert three.api.delete(f"{path}/{network}").status == 204
+    assert spare not in serving(three, network)
+    three.until(lambda: f"dhcp/{network}" not in three.agents[spare].stream.plan)
+    gone = three.api.delete(f"{path}/{network}")
+    assert (gone.status, gone.error) == (409, "NetworkNotHostedByDhcpAgent")
+    empty = three.api.make("network")["id"]
+    assert three.api.post(path, {"network_id": empty}).status == 201, (
+        "without a subnet: served when there is one"
+    )
+    assert serving(three, empty) == {spare}
+    three.api.make("subnet", network_id=empty, ip_version=4, cidr="10.8.0.0/24")
+    three.until(lambda: f"dhcp/{empty}" in three.agents[spare].stream.plan)
+
+
+def test_routers_are_scheduled_by_hand_as_in_neutron(three: Cloud) -> None:
+    topology = Topology(three.api, ha=True)
+    active = active_host(three, topology.router)
+    path = f"/agents/{agent_of(three, active, 'l3')}/l3-routers"
+    assert three.api.post(path, {"router_id": topology.router}).status == 201, "it is there already"
+    assert three.api.delete(f"{path}/{topology.router}").status == 204
+    assert active not in agents_of(three, topology.router)
+    gone = three.api.delete(f"{path}/{topology.router}")
+    assert (gone.status, gone.error) == (409, "RouterNotHostedByL3Agent")
+    three.until(lambda: f"router/{topology.router}" not in three.agents[active].stream.plan)
+    three.until(lambda: sorted(map(str, agents_of(three, topology.router).values())) == ["active", "standby"])
+    assert three.api.post(path, {"router_id": topology.router}).status == 201
+    assert topology.router in [one["id"] for one in three.api.get(path).body["routers"]]
+    assert agents_of(three, topology.router)[active] == "standby"
+    three.until(lambda: f"router/{topology.router}" in three.agents[active].stream.plan)
+    plain = three.api.make("router")["id"]
+    here = next(iter(three.until(lambda: agents_of(three, plain))))
+    other = next(name for name in three.agents if name != here)
+    refused = three.api.post(f"/agents/{agent_of(three, other, 'l3')}/l3-routers", {"router_id": plain})
+    assert (refused.status, refused.error) == (409, "RouterHostedByL3Agent")
+
+
+def test_scheduling_that_cannot_be_is_refused(three: Cloud) -> None:
+    network = _network(three)
+    flat = three.api.make("network", provider__network_type="flat", provider__physical_network="elsewhere")[
+        "id"
+    ]
+    router = three.api.make("router")["id"]
+    dhcp, l3 = agent_of(three, "net1", "dhcp"), agent_of(three, "net1", "l3")
+    nobody = "00000000-0000-4000-8000-000000000000"
+    for path, body, expected in [
+        (f"/agents/{l3}/dhcp-networks", {"network_id": network}, (404, "InvalidDHCPAgent")),
+        (f"/agents/{dhcp}/l3-routers", {"router_id": router}, (404, "InvalidL3Agent")),
+        (f"/agents/{dhcp}/dhcp-networks", {"network_id": flat}, (404, "InvalidDHCPAgent")),
+        (f"/agents/{dhcp}/dhcp-networks", {"network_id": nobody}, (404, "NetworkNotFound")),
+        (f"/agents/{l3}/l3-routers", {"router_id": nobody}, (404, "RouterNotFound")),
+        (f"/agents/{nobody}/l3-routers", {"router_id": router}, (404, "AgentNotFound")),
+        (f"/agents/{dhcp}/dhcp-networks", {"network_id": "\0"}, (400, "HTTPBadRequest")),
+        (f"/agents/{dhcp}/dhcp-networks", {"network_id": network, "x": 1}, (400, "HTTPBadRequest")),
+        (f"/agents/{dhcp}/dhcp-networks", [], (400, "HTTPBadRequest")),
+        (f"/agents/{l3}/l3-routers", {}, (400, "HTTPBadRequest")),
+    ]:
+        answer = three.api.post(path, body)
+        assert (answer.status, answer.error) == expected, (path, body, answer)
+    assert three.api.delete(f"/agents/{dhcp}/dhcp-networks/{nobody}").status == 404
+    assert three.api.delete(f"/agents/{nobody}/dhcp-networks/{network}").status == 404
+    assert three.api.delete(f"/agents/{l3}/l3-routers/{nobody}").status == 404
+    three.api.put(f"/agents/{dhcp}", {"agent": {"admin_state_up": False}})
+    answer = three.api.post(f"/agents/{dhcp}/dhcp-networks", {"network_id": network})
+    assert (answer.status, answer.error) == (404, "InvalidDHCPAgent")
+    assert three.api.put(f"/agents/{l3}/l3-routers", {}).status == 405
+
+
+def test_the_openstack_command_schedules(three: Cloud) -> None:
+    topology = Topology(three.api, ha=True)
+    network = topology.network
+    active = active_host(three, topology.router)
+    three.until(lambda: len(serving(three, network)) == 2)
+    (spare,) = set(three.agents) - serving(three, network)
+    server = next(iter(serving(three, network)))
+    l3 = agent_of(three, active, "l3")
+    _run(
+        three.api,
+        f"network agent add network --dhcp {agent_of(three, spare, 'dhcp')} {network}",
+        f"network agent remove network --dhcp {agent_of(three, server, 'dhcp')} {network}",
+        f"network agent remove router --l3 {l3} {topology.router}",
+    )
+    three.until(lambda: active not in agents_of(three, topology.router))
+    assert serving(three, network) == set(three.agents) - {server}
+    _run(three.api, f"network agent add router --l3 {l3} {topology.router}")
+    three.until(lambda: f"router/{topology.router}" in three.agents[active].stream.plan)
+    _run(three.api, f"network agent set --disable {l3}")
+    three.until(lambda: f"router/{topology.router}" not in three.agents[active].stream.plan)
 
 
 def test_an_agent_that_is_down_gets_nothing_new(three: Cloud) -> None:
