@@ -438,6 +438,17 @@ def test_candidates_are_added_and_removed_by_hand_without_a_gap(three: Cloud) ->
     assert len(open_on(three, router)) == 1
 
 
+def test_what_is_wished_for_during_a_move_is_done_after_it(three: Cloud) -> None:
+    router = redundant_router(three)
+    three.until(lambda: all(len(agent.states) == 1 for agent in three.agents.values()))
+    target = another(three, active(three, router))
+    three.call(lambda call: planned.move(call, router, target))
+    by_hand(three, "remove", "router", router, target)
+    assert all(seen_until(three, router, lambda: target not in routers_of(three, router)))
+    with pytest.raises(planned.HostCannotCarryRouter, match="by hand"):
+        three.call(lambda call: planned.move(call, router, target))
+
+
 def test_a_plain_router_is_taken_from_one_agent_and_given_to_another(three: Cloud) -> None:
     router = three.create("routers", ha=False)["id"]
     three.until(lambda: open_on(three, router))
