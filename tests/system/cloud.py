@@ -323,6 +323,11 @@ class Standard:
             Flow("network to network", "vm2", self.addresses["vm3"]),
         ]
 
+    @property
+    def scene(self) -> Scene:
+        """The same, as the demonstration calls it."""
+        return Scene(self.cloud.api, self.external, self.blue, self.router)
+
     def active(self) -> str:
         """Return the host that carries the router, when all candidates are there."""
         return self.cloud.settled(self.router)

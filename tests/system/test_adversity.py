@@ -60,9 +60,10 @@ def test_without_a_plan_and_a_server_nothing_is_touched(built: Standard, harm: s
 def test_a_full_disk_stops_nothing(built: Standard) -> None:
     """A full disk: the agent says so and goes on, also after a restart; later it keeps its plan again."""
     cloud, host = built.cloud, "compute2"
-    cloud.sh(host, "mount -t tmpfs -o size=16k tmpfs /var/lib/deuteron && mkdir /var/lib/deuteron/log")
+    full = "mkdir /run/full && mount -t tmpfs -o size=16k tmpfs /run/full && mkdir /run/full/log"
+    cloud.sh(host, f"{full} && ! dd if=/dev/zero of=/run/full/fill")
+    cloud.sh(host, "mount --bind /run/full /var/lib/deuteron")
     try:
-        cloud.run(host, "dd", "if=/dev/zero", "of=/var/lib/deuteron/fill")
         with cloud.probing(*built.flows) as traffic:
             cloud.boot("vm8", host, built.blue)
             until(lambda: "agent/plan" in cloud.problems(host), "the agent says so")
@@ -73,7 +74,7 @@ def test_a_full_disk_stops_nothing(built: Standard) -> None:
             until(lambda: "No space left" in cloud.problems(host).get("agent/plan", ""), "it says so again")
         built.lossless(traffic)
     finally:
-        cloud.sh(host, "umount -l /var/lib/deuteron")
+        cloud.sh(host, "umount -l /var/lib/deuteron && umount -l /run/full && rmdir /run/full")
     cloud.destroy("vm8", "vm9")
     until(lambda: not cloud.problems(host), "all is well")
     assert (cloud.disk(host) / "plan.ndjson").read_bytes().startswith(b'{"op":"snapshot"')

@@ -3,6 +3,7 @@
 import pytest
 
 from deuteron.lab import lab as labs
+from deuteron.lab import scene
 from tests.system.cloud import Standard, agents, until
 
 pytestmark = pytest.mark.lab
@@ -34,6 +35,17 @@ def test_another_host_takes_over_and_nothing_is_taken_back(built: Standard) -> N
     built.lossless(traffic)
     assert cloud.states(built.router)[first] == "standby"
     assert history(built)[-2:] == [first, second]
+
+
+def test_moves_on_purpose_lose_no_packet(built: Standard) -> None:
+    """The router is moved on purpose: not one packet lost, there and back."""
+    cloud, first = built.cloud, built.active()
+    other = next(host for host, state in cloud.states(built.router).items() if state == "standby")
+    for target in (other, first):
+        with cloud.probing(*built.flows) as traffic:
+            scene.move(built.scene, target)
+        built.lossless(traffic)
+        assert built.active() == target
 
 
 def test_two_hosts_die_one_after_the_other(built: Standard) -> None:
