@@ -113,6 +113,7 @@ def test_a_stale_record_is_harmless(tmp_path: Path, agent: Callable[..., Daemons
     record = (tmp_path / "daemons" / "one.json").read_text()
     pid = daemons.pid("one")
     daemons.stop("one")
+    time.sleep(0.05)  # the kernel tells when a process started in ticks of 10 ms
     bystander = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ)
     try:
         # The pid is somebody else's now.
