@@ -3,7 +3,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.cloud import Cloud, Standard, lab, standard
+pytest.register_assert_rewrite("tests.system.cloud")
+
+from tests.system.cloud import Cloud, Standard, lab, standard  # noqa: E402
 
 
 @pytest.fixture(scope="module")
