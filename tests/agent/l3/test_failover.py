@@ -127,6 +127,23 @@ def test_a_partition_ends_with_one(built: Scene) -> None:
     assert states == {"active", "standby"}
 
 
+def test_a_partition_while_it_drains_ends_with_the_one_that_drains(built: Scene) -> None:
+    """The announcement of its winner must not go out with the rewritten address."""
+    built.agents["net1"].put(built.twin(built.net1, draining=True))
+    assert not built.agents["net1"].apply()
+    built.cloud.switch("ip link set under2 down")
+    built.wait_until(built.net2, "active")
+    built.cloud.switch("ip link set under2 up")
+    built.wait_until(built.net2, "standby")
+    assert built.gate(built.net1) == set()
+    assert built.gate(built.net2) == {1000}
+    with built.probes(2) as gaps:
+        time.sleep(0.5)
+    assert gaps["snat"]["lost"] == gaps["floating"]["lost"] == 0
+    draining = built.net1.run("nft list set bridge deuteron_gate draining")
+    assert "1000" in draining, "it drains on"
+
+
 def test_the_gate_is_made_again(built: Scene) -> None:
     built.net2.run("nft flush ruleset")
     wait_for(lambda: "deuteron_gate" in built.net2.run("nft list tables"), 20)

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 REPEATS = (0.1, 1.0, 3.0)
 """Seconds after the first announcement at which it is made again."""
+REPEATS_OF_WINNER = (0.005, 0.02, 0.05, *REPEATS)
+"""The same when another host was active too: its own announcement may come after our first."""
 _BROADCAST = b"\xff" * 6
 
 

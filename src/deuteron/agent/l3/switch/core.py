@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 _HEAR_AGAIN = 1.0
 """Seconds until a second active host is noted again."""
+_SHOWN_SECONDS = 0.2
+"""Seconds for which a router that drains sends with its own address after a second one was active."""
 
 
 class Core:
@@ -33,6 +35,7 @@ class Core:
         self._gate = Gate()
         self._announcer = Announcer()
         self._round: dict[str, int] = {}
+        self._shown: frozenset[int] = frozenset()
         self.routers: dict[str, Router] = {}
         self.watches: dict[str, Watch] = {}
 
@@ -128,10 +131,29 @@ class Core:
         if not other or watch.standing.state != "active":
             return
         log.warning("election %s: %s is active too", watch.election.id, other)
-        for router in self.routers.values():
-            if router.election == watch.election.id and router.gate == "election" and self.is_open(router):
-                self._announce(router)
+        riding = [
+            r for r in self.routers.values() if r.election == watch.election.id and r.gate == "election"
+        ]
+        here = [router for router in riding if self.is_open(router)]
+        self._show_addresses(frozenset(router.number for router in here if router.draining))
+        for router in here:
+            self._announce(router, announce.REPEATS_OF_WINNER)
         self._loop.later(_HEAR_AGAIN, partial(self._hear_again, watch))
+
+    def _show_addresses(self, numbers: frozenset[int]) -> None:
+        """Let routers that drain send with their own address for a moment.
+
+        They are the only ones that forward until their successor opens, and an announcement whose source is
+        rewritten teaches nobody.
+        """
+        if numbers:
+            self._shown |= numbers
+            self._settle()
+            self._loop.later(_SHOWN_SECONDS, partial(self._hide_addresses, numbers))
+
+    def _hide_addresses(self, numbers: frozenset[int]) -> None:
+        self._shown -= numbers
+        self._settle()
 
     def _hear_again(self, watch: Watch) -> None:
         if self.watches.get(watch.election.id) is watch and watch.standing.state == "active":
@@ -163,7 +185,7 @@ class Core:
         was = self._gate.standby
         routers = self.routers.values()
         standby = decide.standby(routers, self.standings(), was, gone)
-        draining = frozenset(router.number for router in routers if router.draining)
+        draining = frozenset(router.number for router in routers if router.draining) - self._shown
         try:
             self._gate.apply(standby, draining)
         except (GateError, OSError) as error:
@@ -181,12 +203,12 @@ class Core:
             self._publish({"routers": {router.id: self.is_open(router) for router in switched}})
         return problems
 
-    def _announce(self, router: Router) -> str:
+    def _announce(self, router: Router, repeats: Sequence[float] = announce.REPEATS) -> str:
         """Announce a router's ports now, and again later as long as its gate is open."""
         round_ = self._round[router.id] = self._round.get(router.id, 0) + 1
         problem = self._announcer.announce(router, ((p, announce.first_addresses(p)) for p in router.ports))
-        for seconds in announce.REPEATS:
-            last = seconds == announce.REPEATS[-1]
+        for seconds in repeats:
+            last = seconds == repeats[-1]
             self._loop.later(seconds, partial(self._repeat, router.id, round_, last))
         return problem
 
