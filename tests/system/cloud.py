@@ -334,8 +334,15 @@ class Standard:
 
     def lossless(self, traffic: Traffic) -> None:
         """Not one packet was lost, no connection broke."""
-        assert traffic.lost == {}
+        assert traffic.lost == {}, self.story(traffic)
         assert traffic.broken == {}
+
+    def story(self, traffic: Traffic) -> str:
+        """Return what may explain a loss: how late the probes themselves were, who was active and why."""
+        late = {name: round(result["own_delay_max_ms"]) for name, result in traffic.udp.items()}
+        history = self.cloud.api.get(f"/v1/routers/{self.router}/history")["history"]
+        active = [(entry["at"], entry["to"], entry["cause"]) for entry in history]
+        return f"lost {traffic.lost}; latest probe in ms {late}; active {active}"
 
 
 def standard(cloud: Cloud) -> Standard:

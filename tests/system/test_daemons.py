@@ -18,7 +18,7 @@ def kill(cloud: Cloud, host: str, pattern: str) -> None:
     """Kill daemons with SIGKILL and wait until others run and the agent has nothing to complain of."""
     before = pids(cloud, host, pattern)
     assert before, f"nothing like {pattern} on {host}"
-    cloud.sh(host, f"kill -9 {' '.join(before)}")
+    cloud.run(host, "kill", "-9", *before)  # the child of one that is killed may be gone before its turn
     until(lambda: pids(cloud, host, pattern) - before, f"{pattern} runs again on {host}", BACK_SECONDS)
 
 
