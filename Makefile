@@ -36,7 +36,7 @@ check: install
 
 # Files in parallel: tests of the lab wait more than they compute.
 test: check
-	$(BIN)/pytest -q -n 3 --dist loadfile --durations 15 $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile --durations 15 $(ARGS)
 
 bench: install
 	@$(BIN)/deuteron bench $(ARGS)

@@ -1,5 +1,6 @@
 """A lab and the topologies that the tests build in it, all by the public API."""
 
+import fcntl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -247,12 +248,24 @@ class Cloud:
     def probing(self, *flows: Flow, after: float = LEAD_SECONDS) -> Iterator[Traffic]:
         """Probe while the block runs, and some time before and after; fill in the traffic at the end."""
         traffic = Traffic()
-        with probers(self.lab, flows) as started:
+        with alone(), probers(self.lab, flows) as started:
             time.sleep(LEAD_SECONDS)
             yield traffic
             time.sleep(after)
             for flow, prober in zip(flows, started, strict=True):
                 traffic.udp[flow.name], traffic.tcp[flow.name] = prober.stop()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep the probes of other labs out for the time of the block.
+
+    Probes are real-time processes, on whose time the kernel forwards their packets. Those of several labs
+    together exceed what it grants to such processes, and then it stops them all, elections too, for 50 ms.
+    """
+    with Path("/run/lock/deuteron-probing").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

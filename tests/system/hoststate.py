@@ -12,7 +12,7 @@ echo "== alias"; grep -H . /sys/class/net/*/ifalias 2>/dev/null | sort
 echo "== addresses"; ip -o address show | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort
 echo "== routes"; ip route show table all | sort
 echo "== rules"; nft -s list ruleset
-echo "== entries"; bridge fdb show | sort
+echo "== entries"; bridge fdb show | grep permanent | sort
 echo "== processes"; ps -eo args= | sort
 echo "== settings"; cd /proc/sys/net
 grep -H . ipv4/conf/eth-*/forwarding ipv4/conf/eth-*/rp_filter ipv6/conf/eth-*/disable_ipv6 | sort
