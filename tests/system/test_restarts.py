@@ -79,6 +79,7 @@ def test_the_data_plane_outlives_the_server(built: Standard) -> None:
         cloud.service("controller", "stop", "server")
         time.sleep(SERVER_AWAY_SECONDS)
         cloud.service("controller", "start", "server")
+        until(cloud.answers, "the server answers")
         until(lambda: built.active() == active, f"{active} is active again")
         time.sleep(AFTER_RESTART_SECONDS)
     built.lossless(traffic)
