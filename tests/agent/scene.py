@@ -98,8 +98,8 @@ class Scene:
 
     def processes(self) -> list[str]:
         """Return pid and command line of the host's processes, but for those that tests start."""
-        found = [line.split(maxsplit=2) for line in self.host.run("ps -e -o pid=,stat=,args=").splitlines()]
-        ignored = ("sleep infinity", "deuteron agent", "ps -e")
+        found = [line.split(maxsplit=2) for line in self.host.run("ps -eww -o pid=,stat=,args=").splitlines()]
+        ignored = ("sleep infinity", "deuteron agent", "ps -eww")
         return [
             f"{pid} {args}"
             for pid, state, args in found
