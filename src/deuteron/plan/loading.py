@@ -13,6 +13,7 @@ from deuteron.resources.ipam import fixed_ip
 from deuteron.store import Cursor, Tx, feed
 
 _CHUNK = 500
+_LOGGED = 1000
 
 Ids = Collection[str] | None
 """Of which objects; None for all."""
@@ -29,12 +30,15 @@ def snapshot(tx: Tx) -> tuple[s.State, Cursor]:
 
 
 def changes(tx: Tx, cursor: Cursor) -> tuple[list[Change], Cursor]:
-    """Return what changed after a cursor, as it is now, and the new cursor. Raises TooOld."""
-    logged, cursor = feed.read(tx, cursor)
+    """Return all that changed after a cursor, as it is now, and the new cursor. Raises TooOld."""
     named: dict[str, set[str]] = defaultdict(set)
-    for change in logged:
-        if change.kind in LOADERS:
-            named[change.kind].add(change.object_id)
+    more = True
+    while more:
+        logged, cursor = feed.read(tx, cursor, _LOGGED)
+        for change in logged:
+            if change.kind in LOADERS:
+                named[change.kind].add(change.object_id)
+        more = len(logged) == _LOGGED
     found = []
     for name, ids in named.items():
         kind, load = LOADERS[name]

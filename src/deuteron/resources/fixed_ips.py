@@ -24,7 +24,8 @@ FixedIp = dict[str, str]
 
 def assign(call: Call, port: Item, wanted: Any) -> list[FixedIp]:
     """Give a new port its addresses: those wanted, or with UNSET one of each family."""
-    subnets = subnet.of_network(call, port["network_id"])
+    home = port["network_id"]
+    subnets = call.tx.once("subnet", home, lambda: subnet.of_network(call, home))
     given: list[FixedIp] = []
     if wanted is UNSET:
         stateful = [one for one in subnets if not subnet.is_auto_address(one)]

@@ -59,7 +59,8 @@ VNIC_TYPES = (
 
 def create(call: Call, values: Item) -> Item:
     """Create a port: its MAC address is made unless it is given, its addresses chosen."""
-    home = rows.get(call, network.resource, values["network_id"])
+    network_id = values["network_id"]
+    home = call.tx.once("network", network_id, lambda: rows.get(call, network.resource, network_id))
     wanted = values.pop("fixed_ips")
     security = values["port_security_enabled"]
     values["port_security_enabled"] = home["port_security_enabled"] if security is UNSET else security

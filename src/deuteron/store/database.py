@@ -61,6 +61,7 @@ class Tx:
         """The transaction's time as the API shows it."""
         self.memory = memory
         self.changes: dict[feed.Change, None] = {}
+        self._read: dict[tuple[str, str], Any] = {}
 
     def execute(
         self,
@@ -73,6 +74,17 @@ class Tx:
     def changed(self, kind: str, object_id: str, op: feed.Op) -> None:
         """Append to the change log that an object changed; `kind` is the resource's singular name."""
         self.changes[feed.Change(kind, object_id, op)] = None
+        self._read = {key: value for key, value in self._read.items() if key[0] != kind}
+
+    def once(self, kind: str, key: str, read: Callable[[], T]) -> T:
+        """Return what `read` gives, read once until this transaction changes an object of that kind.
+
+        For what a creation of many asks for again and again. The result is shared: do not change it.
+        """
+        if (kind, key) not in self._read:
+            self._read[kind, key] = read()
+        found: T = self._read[kind, key]
+        return found
 
 
 class Database:
