@@ -222,8 +222,32 @@ def test_extra_dhcp_options(api: Client, network: str) -> None:
     options = [{"opt_name": "mtu", "opt_value": "1400"}]
     port = api.make("port", network_id=network, extra_dhcp_opts=options)
     assert port["extra_dhcp_opts"] == [{"opt_name": "mtu", "opt_value": "1400", "ip_version": 4}]
-    newline = [{"opt_name": "mtu", "opt_value": "1400\ndhcp-script=/bin/sh"}]
-    assert api.refused("port", network_id=network, extra_dhcp_opts=newline)[0] == 400
+    for value in ("1400\ndhcp-script=/bin/sh", "", "  "):
+        wrong = [{"opt_name": "mtu", "opt_value": value}]
+        assert api.refused("port", network_id=network, extra_dhcp_opts=wrong)[0] == 400
+
+
+def test_a_change_of_dhcp_options_changes_only_those_that_it_names(api: Client, network: str) -> None:
+    def options(port: dict[str, Any]) -> set[tuple[str, str, int]]:
+        return {(o["opt_name"], o["opt_value"], o["ip_version"]) for o in port["extra_dhcp_opts"]}
+
+    def changed(*wanted: dict[str, Any]) -> set[tuple[str, str, int]]:
+        answer = api.put(f"/ports/{port['id']}", {"port": {"extra_dhcp_opts": list(wanted)}})
+        assert answer.status == 200, answer
+        return options(answer.body["port"])
+
+    first = [{"opt_name": "mtu", "opt_value": "1400"}, {"opt_name": "router", "opt_value": ""}]
+    none = {"opt_name": "x", "opt_value": None}
+    port = api.make("port", network_id=network, extra_dhcp_opts=[*first, none])
+    assert options(port) == {("mtu", "1400", 4), ("router", "", 4)}
+    assert changed({"opt_name": "mtu", "opt_value": "1300"}) == {("mtu", "1300", 4), ("router", "", 4)}
+    assert changed({"opt_name": "mtu", "opt_value": "9", "ip_version": 6}) == {
+        ("mtu", "1300", 4),
+        ("mtu", "9", 6),
+        ("router", "", 4),
+    }
+    assert changed({"opt_name": "mtu", "opt_value": None}) == {("mtu", "9", 6), ("router", "", 4)}
+    assert changed() == {("mtu", "9", 6), ("router", "", 4)}
 
 
 def test_a_routers_port_goes_only_with_the_router(api: Client, topology: Topology) -> None:

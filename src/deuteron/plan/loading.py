@@ -125,9 +125,7 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
 
 
 def _dhcp_options(options: Iterable[dict[str, Any]]) -> tuple[tuple[int, str, str], ...]:
-    """Return a port's options; one without a value is none."""
-    given = (one for one in options if one["opt_value"] is not None)
-    return tuple(sorted((one["ip_version"], one["opt_name"], one["opt_value"]) for one in given))
+    return tuple(sorted((one["ip_version"], one["opt_name"], one["opt_value"]) for one in options))
 
 
 def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:

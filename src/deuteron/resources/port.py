@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, UniqueConstraint, and_, delete, or_, select
 
-from deuteron.resources import addresses, fixed_ips, ipam, network, owners, rows, subnet
+from deuteron.resources import addresses, dhcp_options, fixed_ips, ipam, network, owners, rows, subnet
 from deuteron.resources.address_types import ADDRESS_PAIRS, FIXED_IPS, MAC
 from deuteron.resources.addresses import parse_network
 from deuteron.resources.attribute import UNSET, Attr
@@ -34,9 +34,7 @@ from deuteron.resources.types import (
     STRINGS,
     UUID,
     empty_if_null,
-    known_keys,
     line,
-    list_of,
     one_of,
 )
 
@@ -66,6 +64,7 @@ def create(call: Call, values: Item) -> Item:
     values["port_security_enabled"] = home["port_security_enabled"] if security is UNSET else security
     _check(call, values)
     values.update(_vif(values[HOST]))
+    values["extra_dhcp_opts"] = dhcp_options.merged((), values["extra_dhcp_opts"])
     row = _insert(call, values)
     row["fixed_ips"] = fixed_ips.assign(call, row, wanted)
     return row
@@ -88,6 +87,8 @@ def update(call: Call, row: Item, changes: Item) -> Item:
         _check_new_mac(call, row, mac)
     if HOST in changes and changes[HOST] != row[HOST]:
         changes.update(_vif(changes[HOST]), status="DOWN")
+    if "extra_dhcp_opts" in changes:
+        changes["extra_dhcp_opts"] = dhcp_options.merged(row["extra_dhcp_opts"], changes["extra_dhcp_opts"])
     new = rows.change(call, resource, row, changes)
     if wanted is not None or mac != row["mac_address"]:
         present = ipam.of_ports(call.tx, [row["id"]])[row["id"]]
@@ -192,23 +193,6 @@ def _dns_assignment(call: Call, item: Item) -> list[dict[str, str]]:
         fqdn = name if name.endswith(".") else f"{name}.{domain}"
         assigned.append({"ip_address": address, "hostname": name.rstrip("."), "fqdn": fqdn})
     return assigned
-
-
-def _dhcp_option(value: Any) -> dict[str, Any]:
-    given = known_keys(value, ("opt_name",), ("opt_value", "ip_version"))
-    option = {"opt_name": _OPTION_NAME.convert(given["opt_name"])}
-    if not option["opt_name"].strip():
-        raise ValueError("'' Blank strings are not permitted")
-    text = given.get("opt_value")
-    option["opt_value"] = None if text is None else _OPTION_VALUE.convert(text)
-    version = given.get("ip_version", 4)
-    if str(version) not in ("4", "6"):
-        raise ValueError(f"{version} is not in [4, 6]")
-    return {**option, "ip_version": int(version)}
-
-
-_OPTION_NAME = line(64)
-_OPTION_VALUE = line(255)
 
 
 def _filter_fixed_ips(call: Call, texts: list[str]) -> ColumnElement[bool]:  # noqa: ARG001
@@ -326,7 +310,7 @@ resource = Resource(
             type=ADDRESS_PAIRS, default=[], post=True, put=True, filter=False, sort=False
         ),
         "extra_dhcp_opts": Attr(
-            type=list_of(_dhcp_option, what="option"),
+            type=dhcp_options.OPTIONS,
             default=[],
             post=True,
             put=True,
