@@ -1,8 +1,8 @@
 """The `deuteron` command: one verb a module, imported only when it is called.
 
 A verb's module has `add_arguments(parser)`, `run(arguments) -> int` (the exit status) and a
-docstring whose first line is its help. `deuteron switch` must start fast and small, so nothing is
-imported here but the standard library.
+docstring whose first line is its help; other modules in here are no verbs. `deuteron switch` must
+start fast and small, so nothing is imported here but the standard library.
 """
 
 import argparse
@@ -19,9 +19,10 @@ def verbs() -> dict[str, str]:
     """Return each verb and its one-line help, read without importing its module."""
     found = {}
     for module in pkgutil.iter_modules(__path__):
-        source = Path(__path__[0], f"{module.name}.py").read_text()
-        help_text = ast.get_docstring(ast.parse(source)) or ""
-        found[module.name.replace("_", "-")] = help_text.partition("\n")[0].rstrip(".")
+        tree = ast.parse(Path(__path__[0], f"{module.name}.py").read_text())
+        if any(isinstance(node, ast.FunctionDef) and node.name == "add_arguments" for node in tree.body):
+            help_text = ast.get_docstring(tree) or ""
+            found[module.name.replace("_", "-")] = help_text.partition("\n")[0].rstrip(".")
     return found
 
 

@@ -1,0 +1,110 @@
+"""How the command asks the server: one request, one connection, standard library only."""
+
+import argparse
+import http.client
+import json
+import os
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+DEFAULT_ENDPOINT = "http://127.0.0.1:9696"
+REQUEST_SECONDS = 30.0
+
+Query = Mapping[str, str | Sequence[str]]
+
+
+class Failed(Exception):
+    """The text says what failed and what to do."""
+
+
+class NoAnswer(Failed):
+    """The server did not answer, or something else did."""
+
+
+class Refused(Failed):
+    """The server refused; `status` is that of HTTP."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def add_endpoint(parser: argparse.ArgumentParser) -> None:
+    """Declare the option that says where the server is."""
+    parser.add_argument(
+        "--endpoint",
+        default=os.environ.get("DEUTERON_ENDPOINT") or DEFAULT_ENDPOINT,
+        metavar="URL",
+        help="of the server (default: $DEUTERON_ENDPOINT, else %(default)s)",
+    )
+
+
+def ask(endpoint: str, method: str, path: str, body: Any = None, query: Query | None = None) -> Any:
+    """Send a request; return the decoded answer, {} when it is empty. Raises NoAnswer, Refused."""
+    with _sent(endpoint, method, path, body, query) as response:
+        text = response.read()
+        try:
+            return json.loads(text or b"{}")
+        except ValueError:
+            raise NoAnswer(f"{endpoint}: the answer is not a server's") from None
+
+
+def stream(endpoint: str, path: str, query: Query | None = None) -> Iterator[Any]:
+    """Yield the lines of an endless answer, decoded. Raises NoAnswer (also when it ends), Refused."""
+    with _sent(endpoint, "GET", path, None, query) as response:
+        while line := response.readline():
+            yield json.loads(line)
+    raise NoAnswer(f"{endpoint}: the server ended the stream")
+
+
+def find_router(endpoint: str, wanted: str) -> dict[str, Any]:
+    """Return the router with this id, or the only one with this name. Raises Failed."""
+    for key in ("id", "name"):
+        found: list[dict[str, Any]] = ask(endpoint, "GET", "/v2.0/routers", query={key: wanted})["routers"]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Failed(f"{len(found)} routers are called {wanted}: give the id")
+    raise Failed(f"there is no router {wanted}")
+
+
+@contextmanager
+def _sent(
+    endpoint: str, method: str, path: str, body: Any, query: Query | None
+) -> Iterator[http.client.HTTPResponse]:
+    url = _parsed(endpoint)
+    target = url.path.rstrip("/") + path
+    if query:
+        target += "?" + urllib.parse.urlencode(query, doseq=True)
+    text = None if body is None else json.dumps(body)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=REQUEST_SECONDS)
+    try:
+        connection.request(method, target, text, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        if response.status >= 400:
+            raise Refused(response.status, _reason(response))
+        yield response
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NoAnswer(f"{endpoint} does not answer as a server does: {error}") from None
+    finally:
+        connection.close()
+
+
+def _parsed(endpoint: str) -> urllib.parse.SplitResult:
+    try:
+        url = urllib.parse.urlsplit(endpoint)
+        good = url.scheme == "http" and url.hostname and (url.port or True)
+    except ValueError:
+        good = False
+    if not good:
+        raise Failed(f"{endpoint}: not an endpoint (http://ADDRESS:PORT)")
+    return url
+
+
+def _reason(response: http.client.HTTPResponse) -> str:
+    try:
+        return str(json.loads(response.read())["NeutronError"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"status {response.status}"
