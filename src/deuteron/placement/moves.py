@@ -108,8 +108,13 @@ def all_running(tx: Tx) -> list[Any]:
     return list(tx.execute(select(router_move).where(router_move.c.running.is_not(None))))
 
 
-def request(tx: Tx, router_id: str, candidates: Sequence[str], reason: str, now: float) -> str:
-    """Ask that a router goes to other candidates, the first one to be active; return the move's id."""
+def request(
+    tx: Tx, router_id: str, candidates: Sequence[str], reason: str, now: float, purpose: str = ""
+) -> str:
+    """Ask that a router goes to other candidates, the first one to be active; return the move's id.
+
+    `purpose` is what the move is a part of, see `router_move`.
+    """
     old = (router_move.c.running.is_(None), router_move.c.phase_since < now - KEPT_SECONDS)
     tx.execute(delete(router_move).where(router_move.c.router_id == router_id, *old))
     id_ = str(uuid.uuid4())
@@ -125,6 +130,7 @@ def request(tx: Tx, router_id: str, candidates: Sequence[str], reason: str, now:
         "steps": [["requested", now, reason]],
         "reason": reason,
         "detail": "",
+        "purpose": purpose,
     }
     tx.execute(insert(router_move).values(values))
     tx.changed("router_move", id_, "create")

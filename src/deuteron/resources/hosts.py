@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -144,11 +145,13 @@ router_move = Table(
     Column("steps", Json, nullable=False),
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("purpose", String(300), nullable=False),
 )
 """A router on its way to other candidates; `running` is its id until it has ended: one at a time.
 
 `candidates` are the hosts that it goes to, the first one to be active; `previous` is what to go back to, host
--> [position, gate, election]. Phases: see deuteron.placement.moves.
+-> [position, gate, election]. `purpose` is what it is a part of: "drain/HOST", "rebalance/ID", or "". Phases:
+see deuteron.placement.moves.
 """
 
 router_history = Table(
@@ -172,6 +175,55 @@ wish = Table(
     Column("wanted", Boolean, nullable=False),
 )
 """What an administrator placed by hand: a network ("dhcp") or router ("l3") is to be on a host, or not to."""
+
+drain = Table(
+    "drain",
+    metadata,
+    Column("host", String(NAME_LENGTH), primary_key=True),
+    Column("requested", Float(53), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", Float(53), nullable=False),
+)
+"""Hosts that are to be empty until somebody says otherwise. `state` is what was told of it last, and `since`
+when: "draining", "drained", or "stuck"."""
+
+shortfall = Table(
+    "shortfall",
+    metadata,
+    Column("role", String(16), primary_key=True),
+    Column("object_id", String(ID_LENGTH), primary_key=True),
+    Column("since", Float(53), nullable=False),
+    Column("text", Text, nullable=False),
+)
+"""Routers ("l3") and networks ("dhcp") that lost a host and are on fewer living ones than they should be."""
+
+rebalance = Table(
+    "rebalance",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("running", Boolean, nullable=False),
+    Column("requested", Float(53), nullable=False),
+    Column("moves_left", Integer),
+    Column("ended", Float(53)),
+    Column("outcome", Text, nullable=False),
+)
+"""A request to spread the active routers equally; `moves_left` is NULL where there is no limit."""
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Float(53), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject_kind", String(32), nullable=False),
+    Column("subject_id", String(NAME_LENGTH), nullable=False),
+    Column("subject_name", String(NAME_LENGTH), nullable=False),
+    Column("host", String(NAME_LENGTH)),
+    Column("text", Text, nullable=False),
+    Column("data", Json, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What happened, in words and as data: see deuteron.placement.events."""
 
 instance_metadata = Table(
     "instance_metadata",
