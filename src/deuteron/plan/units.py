@@ -75,8 +75,6 @@ class Dhcp(_Unit, frozen=True, tag="dhcp"):
     addresses: tuple[str, ...]
     subnets: tuple[DhcpSubnet, ...]
     dns_domain: str = "openstacklocal"
-    metadata: bool = False
-    """Whether it also serves metadata: true where no router does."""
 
 
 class Lease(_Unit, frozen=True, tag="lease"):
@@ -162,13 +160,37 @@ class Election(_Unit, frozen=True, tag="election"):
     peers: tuple[Peer, ...]
     joined: bool = False
     """It has begun: who takes part from now on first listens for whoever is active."""
+    contested: float = 0.0
+    """When the last of several candidates said that it is active, this host being one of them: tell how much
+    of the underlay is in reach (`Report.contests`). 0 when it is not so."""
+    yields_to: str = ""
+    """The host that is the active one although it may not be heard here: take no part until it is heard."""
+    superseded: float = 0.0
+    """The `since` of this host's own report of being active that counts no more because of `yields_to`."""
+
+
+class InstanceAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An address of an instance's port, and what its subnet says of it."""
+
+    address: str
+    """With prefix length."""
+    dhcp: bool = False
+    """Whether DHCP servers give it out (IPv4), or tell the rest (IPv6)."""
+    ipv6_address_mode: str | None = None
+    gateway_ip: str | None = None
+    dns_nameservers: tuple[str, ...] = ()
+    """Those of the subnet."""
+    host_routes: tuple[tuple[str, str], ...] = ()
+    """(destination, next hop)"""
 
 
 class Instance(_Unit, frozen=True, tag="instance"):
-    """What metadata says to the instance behind a port; the id is the port's."""
+    """What metadata says to the instance behind a port of this host; the id is the port's."""
 
     network: str
-    addresses: tuple[str, ...]
+    mac: str
+    mtu: int
+    addresses: tuple[InstanceAddress, ...]
     instance_id: str
     project_id: str
     hostname: str
@@ -223,6 +245,31 @@ class ElectionReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     since: float
     """Unix time of the change."""
     cause: str = ""
+    gap_ms: float | None = None
+    """Of the active: between the last advert of the one before and the opening of the gates here."""
+    rival: str = ""
+    """Of one that is active no more: the host that was active at the same time."""
+
+
+class ContestReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host says when it is told that it is not the only active one in an election."""
+
+    id: str
+    contested: float
+    """As in the plan: which contest it is."""
+    reaches: int
+    """How many other hosts' underlay addresses answer."""
+
+
+class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the next hop of routers' gateways answers this host."""
+
+    network: str
+    """The external network."""
+    address: str
+    ok: bool
+    since: float
+    """Unix time of the first answer, or of the first question that was not answered."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -247,3 +294,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Unit key -> what is wrong with it here, in words. Always all of them."""
     zone: str = "nova"
     version: str = ""
+    contests: tuple[ContestReport, ...] = ()
+    """Always all that the plan asks for."""
+    uplinks: tuple[UplinkReport, ...] = ()
+    """Always all that are known to answer or not to."""

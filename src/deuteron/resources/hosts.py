@@ -51,8 +51,10 @@ host = Table(
     Column("last_seen", Float(53), nullable=False),
     Column("problems", Json, nullable=False),
     Column("agents", Json, nullable=False),
+    Column("uplinks", Json, nullable=False, default=lambda: []),
 )
-"""Times are Unix times; `agents` is what the API set for its agents, by their type: see `AgentSettings`."""
+"""Times are Unix times; `agents` is what the API set for its agents, by their type: see `AgentSettings`;
+`uplinks` is which next hops answer it: see deuteron.plan.units.UplinkReport."""
 
 dhcp_server = Table(
     "dhcp_server",
@@ -113,8 +115,29 @@ election_member = Table(
     Column("since", Float(53), nullable=False),
     Column("cause", Text, nullable=False),
     Column("heard", Float(53), nullable=False),
+    Column("contested", Float(53)),
+    Column("reaches", Integer),
+    Column("yields_to", String(NAME_LENGTH)),
 )
-"""What each candidate said of itself last; `since` is by its own clock, `heard` by the server's."""
+"""What each candidate said of itself last; `since` is by its own clock, `heard` by the server's.
+
+When several say that they are active, each tells how many hosts it `reaches`; `contested` says in which
+contest. One that `yields_to` another one takes no part until it has heard that one, or that one is gone."""
+
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("election_id", String(ID_LENGTH), nullable=False, index=True),
+    Column("hosts", Json, nullable=False),
+    Column("routers", Json, nullable=False),
+    Column("began", Float(53), nullable=False),
+    Column("ended", Float(53)),
+    Column("stays", String(NAME_LENGTH), nullable=False),
+    Column("cause", Text, nullable=False),
+)
+"""Several `hosts` were active in an election at once; `stays` is the one that remained. `ended` is NULL while
+it lasts."""
 
 router_candidate = Table(
     "router_candidate",
@@ -163,8 +186,10 @@ router_history = Table(
     Column("from_host", String(NAME_LENGTH)),
     Column("to_host", String(NAME_LENGTH), nullable=False),
     Column("cause", Text, nullable=False),
+    Column("gap_ms", Float(53)),
 )
-"""Each time that another host became the active one of a router, and why."""
+"""Each time that another host became the active one of a router, and why; `gap_ms` is how long nobody was, as
+far as it is known."""
 
 wish = Table(
     "wish",
