@@ -1,16 +1,25 @@
-"""Who is active in an election: what its members say, weighed, and written down with an epoch and a cause."""
+"""Who is active in an election: what its members say, weighed, and written down with an epoch and a cause.
 
-from collections.abc import Mapping, Sequence
+Members hear each other on the heartbeat network, the server hears them on another one. When the heartbeat's
+way between two of them is cut, both say that they are active; the server alone knows. It asks both how much of
+the underlay they reach, and has all but one of them yield: see `verdict`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
-from deuteron.plan.units import ElectionReport
+from deuteron.placement import incidents
+from deuteron.plan.units import ContestReport, ElectionReport
 from deuteron.resources.hosts import election, election_member, router_candidate, router_history
 from deuteron.store import Tx
 
 KEPT_EPOCHS = 200
 """Of a router's history."""
+PLANNED_GAP_MS = 0.0
+"""Of a move on purpose: both were open for a while."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,52 +27,199 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     state: str
     heard: float
+    since: float = 0.0
+    contested: float | None = None
+    """The contest in which it said how many hosts it `reaches`."""
+    reaches: int = 0
+    yields_to: str | None = None
+    """The host because of which it takes no part."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Who stays active of several, and why; the `others` yield to it."""
+
+    stays: str
+    others: tuple[str, ...]
+    reason: str
 
 
 def active_member(members: Mapping[str, Member], before: str | None) -> str | None:
-    """Return the active member: of those who say so, the one who said it last; `before` if none does.
+    """Return the active member: of those who say so and do not yield, the one who said it last.
 
-    Silence is no demotion: a host that died said that it is active, until another one says so later.
+    It is `before` if none does: silence is no demotion. A host that died said that it is active, until
+    another one says so later.
     """
-    claims = {host: member.heard for host, member in members.items() if member.state == "active"}
+    claims = {host: m.heard for host, m in members.items() if m.state == "active" and not m.yields_to}
     if not claims:
         return before
     return max(claims, key=lambda host: (claims[host], host == before, host))
 
 
+def contest(members: Mapping[str, Member]) -> float:
+    """Return when the last of several members said that it is active; 0 if at most one says so.
+
+    One of them may be dead: only those who say so again, when they are asked, are really active.
+    """
+    claims = [member.heard for member in members.values() if member.state == "active"]
+    return max(claims) if len(claims) > 1 else 0.0
+
+
+def verdict(members: Mapping[str, Member]) -> Verdict | None:
+    """Return who stays of several active members that have answered; None unless there are several.
+
+    The one who reaches more hosts on the underlay is of more use there, and has not been cut off itself.
+    Among equals it is the one who said it last: it announced the routers last.
+    """
+    asked = contest(members)
+    found = {host: m for host, m in members.items() if m.state == "active" and m.contested == asked}
+    if not asked or len(found) < 2:
+        return None
+    stays = max(found, key=lambda host: (found[host].reaches, found[host].heard, host))
+    others = tuple(sorted(found.keys() - {stays}))
+    most, rest = found[stays].reaches, max(found[host].reaches for host in others)
+    why = (
+        f"it reaches {most} hosts on the underlay, {' and '.join(others)} {rest}"
+        if most > rest
+        else "it was promoted last, and all reach as many hosts"
+    )
+    return Verdict(stays, others, f"{stays} stays active: {why}")
+
+
 def take(tx: Tx, host: str, reports: Sequence[ElectionReport], now: float) -> list[str]:
-    """Store what a host says of its elections; return the ids of those in which it was promoted."""
+    """Store what a host says of its elections; return the ids of those in which another one is active now."""
     wanted = {report.id: report for report in reports}
     known = tx.execute(select(election).where(election.c.id.in_(wanted))).all()
     promoted = []
     for row in known:
         report = wanted[row.id]
-        found = tx.execute(select(election_member).where(election_member.c.election_id == row.id)).all()
-        said = {member.host: (member.state, member.since) for member in found}
-        if said.get(host) == (report.state, report.since):
+        before = _members(tx, row.id)
+        mine = before.get(host)
+        if mine and (mine.state, mine.since) == (report.state, report.since):
             continue
-        _store(tx, host, report, now, new=host not in said)
-        members = {member.host: Member(state=member.state, heard=member.heard) for member in found}
-        members[host] = Member(state=report.state, heard=now)
-        active = active_member(members, row.active)
-        if active is not None and active != row.active:
-            cause = report.cause if active == host else f"{host} gave up: {report.cause or report.state}"
-            promote(tx, row.id, row.active, active, now, cause)
+        yields = mine.yields_to if mine and report.state == "fault" else None
+        _store(tx, host, report, now, yields_to=yields, new=mine is None)
+        if report.state != "active":
+            release(tx, [host], [row.id])
+        incidents.follow(tx, row.id, host, mine.heard if mine else now, report, now)
+        if _settle(tx, row, report, host, now):
             promoted.append(row.id)
+        tx.changed("election", row.id, "update")
     return promoted
 
 
-def _store(tx: Tx, host: str, report: ElectionReport, now: float, *, new: bool) -> None:
-    values = {"state": report.state, "since": report.since, "cause": report.cause, "heard": now}
+def weigh(tx: Tx, host: str, contests: Iterable[ContestReport], now: float) -> None:
+    """Store how much an active member reaches that is not the only one; decide who stays when they said."""
+    for report in contests:
+        row = tx.execute(select(election).where(election.c.id == report.id)).first()
+        members = _members(tx, report.id) if row else {}
+        mine = members.get(host)
+        if row is None or mine is None or mine.state != "active" or mine.contested == report.contested:
+            continue
+        if contest(members) != report.contested:
+            continue
+        _change(tx, report.id, host, contested=report.contested, reaches=report.reaches)
+        decided = verdict(_members(tx, report.id))
+        if decided is None:
+            continue
+        _change(tx, report.id, decided.stays, yields_to=None)
+        for other in decided.others:
+            _change(tx, report.id, other, yields_to=decided.stays)
+        incidents.begin(tx, report.id, report.contested, decided.stays, decided.others, decided.reason)
+        _explain(tx, row.since, "; it still reports: the heartbeat's path is cut")
+        if row.active != decided.stays:
+            promote(tx, report.id, row.active, decided.stays, now, decided.reason)
+        tx.changed("election", report.id, "update")
+
+
+def bury(tx: Tx, dead: Iterable[str], now: float) -> None:
+    """Take note of hosts that are dead: nobody yields to them, and it is known now why they were replaced."""
+    names = set(dead)
+    release(tx, names)
+    incidents.end_without(tx, names, now)
+    for name in names:
+        silent = f"adverts of {name} stopped"
+        replaced = (router_history.c.from_host == name, router_history.c.cause == silent)
+        words = f"{silent}; nothing is heard of {name} at all: it is dead"
+        tx.execute(update(router_history).where(*replaced).values(cause=words))
+
+
+def release(tx: Tx, gone: Iterable[str], elections: Iterable[str] | None = None) -> None:
+    """Let those take part again who yield to hosts that are gone, or not active any more."""
+    names = set(gone)
+    found = select(election_member.c.election_id, election_member.c.host)
+    found = found.where(election_member.c.yields_to.in_(names))
+    if elections is not None:
+        found = found.where(election_member.c.election_id.in_(set(elections)))
+    for row in tx.execute(found).all():
+        _change(tx, row.election_id, row.host, yields_to=None)
+        tx.changed("election", row.election_id, "update")
+
+
+def _explain(tx: Tx, at: float | None, words: str) -> None:
+    """Add to the causes of what was written into histories at a moment."""
+    mine = (router_history.c.at == at, router_history.c.cause.like("adverts of % stopped"))
+    tx.execute(update(router_history).where(*mine).values(cause=router_history.c.cause + words))
+
+
+def _members(tx: Tx, election_id: str) -> dict[str, Member]:
+    found = tx.execute(select(election_member).where(election_member.c.election_id == election_id))
+    return {
+        row.host: Member(
+            state=row.state,
+            heard=row.heard,
+            since=row.since,
+            contested=row.contested,
+            reaches=row.reaches or 0,
+            yields_to=row.yields_to,
+        )
+        for row in found
+    }
+
+
+def _settle(tx: Tx, row: Any, report: ElectionReport, host: str, now: float) -> bool:
+    """Promote whoever is active now, if it is another one."""
+    active = active_member(_members(tx, row.id), row.active)
+    if active is None or active == row.active:
+        return False
+    if active == host:
+        promote(tx, row.id, row.active, active, now, report.cause, report.gap_ms)
+    else:
+        promote(tx, row.id, row.active, active, now, f"{host} gave up: {report.cause or report.state}")
+    return True
+
+
+def _store(
+    tx: Tx, host: str, report: ElectionReport, now: float, *, yields_to: str | None, new: bool
+) -> None:
+    values = {
+        "state": report.state,
+        "since": report.since,
+        "cause": report.cause,
+        "heard": now,
+        "contested": None,
+        "reaches": None,
+        "yields_to": yields_to,
+    }
     if new:
         tx.execute(insert(election_member).values(election_id=report.id, host=host, **values))
     else:
-        mine = (election_member.c.election_id == report.id, election_member.c.host == host)
-        tx.execute(update(election_member).where(*mine).values(values))
-    tx.changed("election_member", f"{report.id}/{host}", "update")
+        _change(tx, report.id, host, **values)
 
 
-def promote(tx: Tx, election_id: str, before: str | None, active: str, now: float, cause: str) -> None:
+def _change(tx: Tx, election_id: str, host: str, **values: Any) -> None:
+    mine = (election_member.c.election_id == election_id, election_member.c.host == host)
+    tx.execute(update(election_member).where(*mine).values(values))
+
+
+def promote(
+    tx: Tx,
+    election_id: str,
+    before: str | None,
+    active: str,
+    now: float,
+    cause: str,
+    gap_ms: float | None = None,
+) -> None:
     """Write down that another member is active, and that all routers of the election moved with it."""
     tx.execute(
         update(election)
@@ -72,10 +228,18 @@ def promote(tx: Tx, election_id: str, before: str | None, active: str, now: floa
     )
     tx.changed("election", election_id, "update")
     riding = select(router_candidate.c.router_id).where(router_candidate.c.election_id == election_id)
-    record(tx, list(tx.execute(riding.distinct()).scalars()), before, active, now, cause)
+    record(tx, list(tx.execute(riding.distinct()).scalars()), before, active, now, cause, gap_ms)
 
 
-def record(tx: Tx, routers: Sequence[str], before: str | None, active: str, now: float, cause: str) -> None:
+def record(
+    tx: Tx,
+    routers: Sequence[str],
+    before: str | None,
+    active: str,
+    now: float,
+    cause: str,
+    gap_ms: float | None = None,
+) -> None:
     """Append to the history of routers that another host is the active one."""
     if not routers:
         return
@@ -93,6 +257,7 @@ def record(tx: Tx, routers: Sequence[str], before: str | None, active: str, now:
             "from_host": before,
             "to_host": active,
             "cause": cause,
+            "gap_ms": gap_ms,
         }
         for router in routers
     ]

@@ -15,7 +15,7 @@ from deuteron.placement import elections
 from deuteron.plan.compute import active_host
 from deuteron.plan.hub import Hub
 from deuteron.plan.state import Candidate, State
-from deuteron.plan.units import ElectionReport, Report
+from deuteron.plan.units import ContestReport, ElectionReport, Report
 from deuteron.resources import port as ports
 from deuteron.resources.hosts import candidate_changed, host, router_candidate
 from deuteron.resources.owners import DHCP
@@ -32,6 +32,7 @@ class _Known(msgspec.Struct):
     up: set[str]
     shown: dict[str, str]
     """Port -> the status that was written for it."""
+    contests: tuple[ContestReport, ...] = ()
 
 
 class Reports:
@@ -59,11 +60,13 @@ class Reports:
         acknowledged = self._hub.acknowledged(name, report.revision, frozenset(report.problems))
         statuses = self._statuses(name, known, report, up)
         row_changed = row != known.row
-        if flush or row_changed or statuses or report.elections or acknowledged:
-            changes = _Changes(name, now, row, statuses, report.elections, acknowledged, flush)
+        contests = () if report.contests == known.contests else report.contests
+        if flush or row_changed or statuses or report.elections or contests or acknowledged:
+            changes = _Changes(name, now, row, statuses, report.elections, contests, acknowledged, flush)
             for deleted in self._db.write_now(changes.write):
                 self._forget(deleted)
         known.row = row
+        known.contests = report.contests
         known.shown.update(statuses)
 
     def _forget(self, name: str) -> None:
@@ -102,6 +105,7 @@ class _Changes(msgspec.Struct, frozen=True):
     row: dict[str, object]
     statuses: dict[str, str]
     elections: tuple[ElectionReport, ...]
+    contests: tuple[ContestReport, ...]
     acknowledged: list[Candidate]
     seen: dict[str, float]
 
@@ -116,6 +120,9 @@ class _Changes(msgspec.Struct, frozen=True):
         for status in ("ACTIVE", "DOWN"):
             _store_status(tx, sorted(port for port, new in self.statuses.items() if new == status), status)
         elections.take(tx, self.host, self.elections, self.now)
+        elections.weigh(tx, self.host, self.contests, self.now)
+        if self.elections:
+            ha_ports.follow_status(tx, self.host)
         _acknowledge(tx, self.acknowledged)
         return deleted
 
@@ -135,6 +142,7 @@ def _row(report: Report) -> dict[str, object]:
         "version": report.version,
         "started": report.started,
         "problems": report.problems,
+        "uplinks": [msgspec.to_builtins(uplink) for uplink in report.uplinks],
     }
 
 

@@ -284,6 +284,9 @@ def election(state: State, host: str, id_: str) -> u.Election | None:
         address=addresses[0],
         peers=tuple(peer for peer in peers if peer),
         joined=row.joined,
+        contested=row.contested if yields_to is not None else 0.0,
+        yields_to=yields_to or "",
+        superseded=since if yields_to else 0.0,
     )
 
 

@@ -188,7 +188,11 @@ def _first_parts(ids: Ids) -> Ids:
 
 
 def _elections(tx: Tx, ids: Ids) -> Iterator[s.Row]:
-    table = hosts.election
+    table, member = hosts.election, hosts.election_member
+    said: dict[str, list[Any]] = defaultdict(list)
+    for row in tx.execute(_of(select(member), member.c.election_id, ids)):
+        if row.state == "active" or row.yields_to:
+            said[row.election_id].append(row)
     for row in tx.execute(_of(select(table).where(table.c.retired.is_(None)), table.c.id, ids)):
         yield s.Election(
             id=row.id,
@@ -198,7 +202,14 @@ def _elections(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             candidates=tuple(row.candidates),
             joined=row.joined,
             active=row.active,
+            claims=tuple(sorted((one.host, one.since, one.yields_to or "") for one in said[row.id])),
+            contested=_contested(said[row.id]),
         )
+
+
+def _contested(members: Iterable[Any]) -> float:
+    heard = [row.heard for row in members if row.state == "active"]
+    return max(heard) if len(heard) > 1 else 0.0
 
 
 def _instances(tx: Tx, ids: Ids) -> Iterator[s.Row]:

@@ -129,6 +129,11 @@ class Election(Row, frozen=True, kw_only=True):
     """Whether the candidates after the first one take part yet."""
     active: str | None = None
     """The host that was promoted last. It stays until another one is: silence is not a demotion."""
+    claims: tuple[tuple[str, float, str], ...] = ()
+    """(host, `since` of its report, host that it yields to or ""), sorted: those that say that they are
+    active, and those that yield."""
+    contested: float = 0.0
+    """When the last of several of them said so; 0 if there are not several."""
 
 
 class Instance(Row, frozen=True, kw_only=True):

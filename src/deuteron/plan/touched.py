@@ -143,8 +143,9 @@ def _candidate(state: State, row: Candidate, *, moved: bool) -> Iterator[Place]:
 
 
 def _election(state: State, row: Election, other: Row | None) -> Iterator[Place]:
-    if not isinstance(other, Election) or other.active == row.active or other.joined != row.joined:
-        yield from _at(row.candidates, f"election/{row.id}")
+    yield from _at(row.candidates, f"election/{row.id}")
+    if isinstance(other, Election) and other.active == row.active:
+        return
     for candidate in state.candidates.by("election", row.id):
         yield from _remotes(state, state.ports.by("router", candidate.router))
 

@@ -51,7 +51,7 @@ host = Table(
     Column("last_seen", Float(53), nullable=False),
     Column("problems", Json, nullable=False),
     Column("agents", Json, nullable=False),
-    Column("uplinks", Json, nullable=False, default=lambda: []),
+    Column("uplinks", Json, nullable=False, default=list),
 )
 """Times are Unix times; `agents` is what the API set for its agents, by their type: see `AgentSettings`;
 `uplinks` is which next hops answer it: see deuteron.plan.units.UplinkReport."""
