@@ -272,6 +272,7 @@ def election(state: State, host: str, id_: str) -> u.Election | None:
     if net is None or net.vni is None or mine is None or not addresses:
         return None
     peers = (_peer(state, row.ha_network, name) for name in sorted(row.candidates) if name != host)
+    since, yields_to = next(((since, to) for name, since, to in row.claims if name == host), (0.0, None))
     return u.Election(
         id=id_,
         ha_network=row.ha_network,
