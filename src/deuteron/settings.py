@@ -1,5 +1,7 @@
 """The server's settings: `[server]` of the configuration file."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -54,6 +56,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds between two adverts of an active host."""
     l3_ha_net_cidr: str = "169.254.192.0/18"
     """The hidden HA networks' subnet."""
+    ha_network_scope: Literal["cloud", "project"] = "cloud"
+    """Whether new redundant routers share one hidden HA network, or those of each project have their own."""
     enable_snat_by_default: bool = True
     """Whether a gateway whose creator does not say translates addresses."""
     report_interval: float = 2.0

@@ -20,7 +20,7 @@ OWNERS = [
     "network:router_interface",
     "network:ha_router_replicated_interface",
     owners.ROUTER_GATEWAY,
-    owners.HA_PORT,
+    owners.HEARTBEAT,
     "network:floatingip",
 ]
 

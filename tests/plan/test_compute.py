@@ -34,7 +34,7 @@ def rows() -> list[s.Row]:
     dhcp = {"device_owner": owners.DHCP}
     inside = {"device_owner": owners.ROUTER_HA_INTERFACE, "device_id": "r"}
     outside = {"device_owner": owners.ROUTER_GATEWAY, "device_id": "r"}
-    ha = {"device_owner": owners.HA_PORT}
+    ha = {"device_owner": owners.HEARTBEAT}
     slaac: Any = {"ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}
     return [
         *(s.Host(id=name, vtep=vtep) for name, vtep in VTEP.items()),

@@ -235,7 +235,7 @@ def _build(call: Call, move: Any) -> dict[str, Any]:
     tx = call.tx
     row = rows.get(call, router.resource, move.router_id)
     present = _candidates(tx, move.router_id)
-    election_id = ha.election_for(call, move.candidates) if row["ha"] else None
+    election_id = ha.election_for(call, move.router_id, move.candidates) if row["ha"] else None
     for name in move.candidates:
         if name not in present:
             _insert(tx, move.router_id, name, position=len(present), gate="closed", election_id=None)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 from sqlalchemy import insert, select, update
 
-from deuteron.placement import elections
+from deuteron.placement import elections, ha_ports
 from deuteron.plan.compute import active_host
 from deuteron.plan.hub import Hub
 from deuteron.plan.state import Candidate, State
@@ -120,6 +120,8 @@ class _Changes(msgspec.Struct, frozen=True):
         for status in ("ACTIVE", "DOWN"):
             _store_status(tx, sorted(port for port, new in self.statuses.items() if new == status), status)
         elections.take(tx, self.host, self.elections, self.now)
+        if self.elections:
+            ha_ports.follow_status(tx, self.host)
         elections.weigh(tx, self.host, self.contests, self.now)
         if self.elections:
             ha_ports.follow_status(tx, self.host)
@@ -193,7 +195,7 @@ def _ha_port_statuses(state: State, name: str, reports: Iterable[ElectionReport]
     found: dict[str, str] = {}
     for report in reports:
         election = state.elections.get(report.id)
-        for port in state.ports.by("ha", (election.ha_network, name)) if election else ():
+        for port in state.ports.by("heartbeat", (election.ha_network, name)) if election else ():
             if found.get(port.id) != "ACTIVE":
                 found[port.id] = "DOWN" if report.state == "fault" else "ACTIVE"
     return found

@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, select
 from deuteron.placement import elections, ha, moves
 from deuteron.placement.cloud import Cloud, Load, load_of, of
 from deuteron.placement.decide import choose
+from deuteron.plan.compute import MAX_CANDIDATES
 from deuteron.resources import router
 from deuteron.resources.call import Call
 from deuteron.resources.hosts import (
@@ -59,7 +60,7 @@ def decide(facts: Facts, cloud: Cloud, load: Load, most: int) -> Wanted:
     if facts.moving:
         return Wanted(tuple(current), "it is on its way", settled=True)
     wishes, physical = facts.wishes, facts.physical_networks
-    wanted = (most or max(1, len(cloud.hosts))) if facts.redundant else 1
+    wanted = min(most or max(1, len(cloud.hosts)), MAX_CANDIDATES) if facts.redundant else 1
     fit = cloud.fit(ROLE, load, current, physical, wishes.off)
     if not facts.redundant and wishes.on & fit.keys():
         # There is only one place, and it is taken.
@@ -141,7 +142,7 @@ def candidates(tx: Tx, router_id: str) -> list[Any]:
 
 
 def _first(call: Call, router_id: str, wanted: Wanted, now: float, *, redundant: bool) -> None:
-    election_id = ha.election_for(call, wanted.hosts) if redundant else None
+    election_id = ha.election_for(call, router_id, wanted.hosts) if redundant else None
     values = [
         {
             "router_id": router_id,

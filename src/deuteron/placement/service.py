@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
-from deuteron.placement import dhcp, ha, moves, routers
+from deuteron.placement import dhcp, ha, ha_ports, moves, routers
 from deuteron.placement.cloud import Cloud, load_of, look
 from deuteron.resources import subnet
 from deuteron.resources.call import Call
@@ -37,6 +37,7 @@ FULL_SECONDS = 60.0
 SWEEP_SECONDS = 5.0
 SLEPT_SECONDS = 3.0
 MAX_NAMED = 5000
+SHOWN_AT_ONCE = 20
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -48,11 +49,13 @@ class Dirty(msgspec.Struct):
     everything: bool = True
     networks: set[str] = msgspec.field(default_factory=set)
     routers: set[str] = msgspec.field(default_factory=set)
+    shown: set[str] = msgspec.field(default_factory=set)
+    """Routers whose HA ports are to be as their candidates are."""
     orphans: bool = True
     """What lost its network or subnet, which the change log does not name."""
 
     def __bool__(self) -> bool:
-        return bool(self.everything or self.networks or self.routers or self.orphans)
+        return bool(self.everything or self.networks or self.routers or self.shown or self.orphans)
 
 
 class Placement:
@@ -113,7 +116,7 @@ class Placement:
             return
         dirty = self._dirty()
         cloud = self._db.read_now(self._look)
-        if max(len(dirty.networks), len(dirty.routers)) > MAX_NAMED:
+        if max(len(dirty.networks), len(dirty.routers), len(dirty.shown)) > MAX_NAMED:
             dirty.everything = True
         if (cloud.alive, cloud.silent) != self._alive:
             self._alive = (cloud.alive, cloud.silent)
@@ -177,6 +180,15 @@ class Placement:
             self._try(f"DHCP of network {id_}", partial(dhcp.place, cloud=cloud, network_id=id_))
         for id_ in wanted:
             self._try(f"router {id_}", partial(routers.place, cloud=cloud, router_id=id_, now=now))
+        self._show_ha_ports(dirty)
+
+    def _show_ha_ports(self, dirty: Dirty) -> None:
+        """Make the HA ports of routers, which are only there to be seen, what their candidates are."""
+        ids = None if dirty.everything else dirty.shown
+        stale = self._db.read_now(lambda tx: ha_ports.unsettled(tx, ids))
+        for begin in range(0, len(stale), SHOWN_AT_ONCE):
+            part = stale[begin : begin + SHOWN_AT_ONCE]
+            self._try("HA ports of routers", partial(ha_ports.show, router_ids=part))
 
     def _unsettled(self, tx: Tx, dirty: Dirty, cloud: Cloud) -> tuple[list[str], list[str]]:
         """Return the networks and routers that are not as they should be."""
@@ -272,6 +284,8 @@ def _note(tx: Tx, change: feed.Change, dirty: Dirty) -> None:
                 dirty.networks.add(found.network_id)
         case "router":
             dirty.routers.add(change.object_id)
+        case "router_candidate":
+            dirty.shown.add(change.object_id.partition("/")[0])
         case "wish":
             role, _, id_ = change.object_id.partition("/")
             (dirty.networks if role == dhcp.ROLE else dirty.routers).add(id_)

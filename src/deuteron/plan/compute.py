@@ -12,6 +12,9 @@ from deuteron.plan.state import Candidate, Port, State, Subnet
 from deuteron.resources.owners import DHCP
 
 SLAAC_MODES = ("slaac", "dhcpv6-stateless")
+_APART = 4
+MAX_CANDIDATES = _APART + 99
+"""Of an election: as many as can have different VRRP priorities."""
 
 
 def units(state: State, host: str, dns_domain: str) -> dict[str, u.Unit]:
@@ -267,7 +270,7 @@ def election(state: State, host: str, id_: str) -> u.Election | None:
     if row is None or host not in (row.candidates if row.joined else row.candidates[:1]):
         return None
     net = state.networks.get(row.ha_network)
-    mine = _ha_port(state, row.ha_network, host)
+    mine = _heartbeat(state, row.ha_network, host)
     addresses = _with_prefix(state, mine) if mine else ()
     if net is None or net.vni is None or mine is None or not addresses:
         return None
@@ -295,21 +298,24 @@ def priority(position: int, candidates: int) -> int:
     """Return the VRRP priority of a candidate: 250 for the first.
 
     A backup waits (256 - priority) / 256 of an advert longer than three adverts. Steps of 50 keep candidates
-    4 ms apart at adverts of 20 ms, so that two never promote themselves together; more than five share 250.
+    4 ms apart at adverts of 20 ms, so that two never promote themselves together. From the fifth on they
+    share what is left: those only matter when four are dead.
     """
-    return 250 - position * min(50, 250 // candidates)
+    if position < _APART:
+        return 250 - position * 50
+    return max(1, 100 - (position - _APART + 1) * min(50, 99 // max(1, candidates - _APART)))
 
 
 def _peer(state: State, ha_network: str, host: str) -> u.Peer | None:
-    row = _ha_port(state, ha_network, host)
+    row = _heartbeat(state, ha_network, host)
     there = state.hosts.get(host)
     if row is None or not row.fixed_ips or there is None or not there.vtep:
         return None
     return u.Peer(host=host, address=row.fixed_ips[0][1], mac=row.mac, vtep=there.vtep)
 
 
-def _ha_port(state: State, ha_network: str, host: str) -> Port | None:
-    return min(state.ports.by("ha", (ha_network, host)), key=lambda p: p.id, default=None)
+def _heartbeat(state: State, ha_network: str, host: str) -> Port | None:
+    return min(state.ports.by("heartbeat", (ha_network, host)), key=lambda p: p.id, default=None)
 
 
 def instance(state: State, host: str, id_: str) -> u.Instance | None:

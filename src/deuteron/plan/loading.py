@@ -10,6 +10,7 @@ from deuteron.plan import state as s
 from deuteron.plan.plans import Change
 from deuteron.resources import floatingip, hosts, network, port, router, subnet
 from deuteron.resources.ipam import fixed_ip
+from deuteron.resources.owners import HA_PORT
 from deuteron.store import Cursor, Tx, feed
 
 _CHUNK = 500
@@ -108,7 +109,8 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
         c.dns_name,
         c.extra_dhcp_opts,
     )
-    for row in tx.execute(_of(select(*columns), c.id, ids)):
+    seen = select(*columns).where(c.device_owner != HA_PORT)  # no host has anything of a router's HA ports
+    for row in tx.execute(_of(seen, c.id, ids)):
         yield s.Port(
             id=row.id,
             network=row.network_id,

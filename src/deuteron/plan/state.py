@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from deuteron.resources.owners import DHCP, HA_PORT, ROUTER_GATEWAY, ROUTER_INTERFACES
+from deuteron.resources.owners import DHCP, HEARTBEAT, ROUTER_GATEWAY, ROUTER_INTERFACES
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,7 +203,7 @@ class State:
             device=lambda p: [p.device_id] if p.is_instance and p.device_id else [],
             router=lambda p: [p.device_id] if p.is_interface or p.is_gateway else [],
             interface=lambda p: [p.network] if p.is_interface else [],
-            ha=lambda p: [(p.network, p.host)] if p.device_owner == HA_PORT else [],
+            heartbeat=lambda p: [(p.network, p.host)] if p.device_owner == HEARTBEAT else [],
         )
         self.routers: Table[Router] = Table()
         self.floating_ips: Table[FloatingIP] = Table(router=lambda f: [f.router] if f.router else [])

@@ -23,7 +23,7 @@ from deuteron.plan.state import (
     State,
     Subnet,
 )
-from deuteron.resources.owners import DHCP, HA_PORT
+from deuteron.resources.owners import DHCP, HEARTBEAT
 
 Place = tuple[str, str]
 """(host, key of a unit)"""
@@ -79,7 +79,7 @@ def _subnet(state: State, row: Subnet) -> Iterator[Place]:
     yield from _dhcp_of(state, row.network)
     for port in state.ports.by("subnet", row.id):
         yield from _own(state, port)
-    if any(port.device_owner == HA_PORT for port in state.ports.by("subnet", row.id)):
+    if any(port.device_owner == HEARTBEAT for port in state.ports.by("subnet", row.id)):
         for election in state.elections.by("network", row.network):
             yield from _at(election.candidates, f"election/{election.id}")
 
@@ -89,7 +89,7 @@ def _port(state: State, row: Port) -> Iterator[Place]:
     if row.is_interface:
         yield from _dhcp_of(state, row.network)
         yield from _instances(state, state.ports.by("network", row.network))
-    if row.device_owner == HA_PORT:
+    if row.device_owner == HEARTBEAT:
         for election in state.elections.by("host", row.host):
             yield from _at(election.candidates, f"election/{election.id}")
 

@@ -73,10 +73,14 @@ ha_network = Table(
     metadata,
     Column("network_id", String(ID_LENGTH), primary_key=True),
     Column("subnet_id", String(ID_LENGTH), nullable=False),
+    Column("project_id", String(NAME_LENGTH), nullable=False),
     Column("number", Integer, nullable=False),
-    UniqueConstraint("number"),
+    UniqueConstraint("project_id", "number"),
 )
-"""The hidden networks of elections; the next number is made when all VRIDs of one are in use."""
+"""The hidden networks of elections: a project's, or with project "" the cloud's.
+
+The next number is made when all VRIDs of one are in use.
+"""
 
 ha_port = Table(
     "ha_port",
@@ -85,6 +89,7 @@ ha_port = Table(
     Column("host", String(NAME_LENGTH), primary_key=True),
     Column("port_id", String(ID_LENGTH), nullable=False),
 )
+"""The port of a host on an HA network: the heartbeat of all its elections there travels by it."""
 
 election = Table(
     "election",

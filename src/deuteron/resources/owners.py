@@ -6,6 +6,9 @@ ROUTER_INTERFACE = "network:router_interface"
 ROUTER_HA_INTERFACE = "network:ha_router_replicated_interface"
 FLOATING_IP = "network:floatingip"
 HA_PORT = "network:router_ha_interface"
+"""Of a redundant router on one of its hosts, to be seen only: see ha_port."""
+HEARTBEAT = "network:router_ha_heartbeat"
+"""Of a host on an HA network: the heartbeat of all its elections there travels by it."""
 
 ROUTER_INTERFACES = frozenset({ROUTER_INTERFACE, ROUTER_HA_INTERFACE})
 ROUTER_PORTS = ROUTER_INTERFACES | {ROUTER_GATEWAY}
