@@ -3,8 +3,6 @@
 Each function here answers one request; `OPERATIONS` says which one. GET /v1/openapi.json describes them all.
 """
 
-from typing import Any
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -57,7 +55,7 @@ def delete_instance(call: Call, device_id: str) -> None:
     instances.delete(call, device_id)
 
 
-def show_status(call: Call) -> Any:
+def show_status(call: Call) -> status.Status:
     """Show hosts, elections, where routers are active, and what is wrong."""
     return status.of_all(call)
 

@@ -1,123 +1,278 @@
-"""The state of the whole: hosts, elections, where routers are active, what is wrong."""
+"""The state of the whole: hosts, elections, where routers are active, what is wrong. Times are Unix times."""
 
-import time
-from collections import Counter
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
-from sqlalchemy import select
+import msgspec
+from sqlalchemy import func, select
 
-from deuteron.placement import moves
-from deuteron.resources import router
-from deuteron.resources.agent import is_alive
+from deuteron.placement import health
+from deuteron.placement.health import Health, Level, Trouble
+from deuteron.placement.picture import Election, Host, Incident, Member, Network, Picture, Router, look
 from deuteron.resources.call import Call
-from deuteron.resources.hosts import (
-    dhcp_server,
-    election,
-    election_member,
-    host,
-    router_candidate,
-    router_move,
-)
+from deuteron.resources.hosts import incident
+
+_NAMED = 3
 
 
-def of_all(call: Call) -> dict[str, Any]:
-    """Return the state of the whole; times are Unix times."""
-    hosts = _hosts(call)
-    elections = _elections(call)
-    return {
-        "hosts": hosts,
-        "elections": elections,
-        "routers": _routers(call, {one["id"]: one["active"] for one in elections}),
-        "problems": _problems(hosts, elections),
-    }
+class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A host, and what it carries."""
+
+    name: str
+    alive: bool
+    since: float
+    """When it was last heard if it is not alive, else when its agent started."""
+    roles: list[str]
+    zone: str
+    vtep: str
+    physical_networks: list[str]
+    last_seen_seconds: float
+    started: float
+    version: str
+    drain: str
+    """"draining", "drained" or "stuck"; "" when nobody asked for it."""
+    disabled: list[str]
+    """Roles whose agent is administratively down."""
+    dhcp_networks: int
+    routers: int
+    active_routers: int
+    instance_ports: int
+    problems: dict[str, str]
+    """What its agent says is wrong: the kind and id of a thing -> words."""
 
 
-def _hosts(call: Call) -> list[dict[str, Any]]:
-    serving = Counter(call.tx.execute(select(dhcp_server.c.host)).scalars())
-    carrying = Counter(call.tx.execute(select(router_candidate.c.host)).scalars())
-    now = time.time()
+class RouterStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A router: where it is active, and who could take over."""
+
+    id: str
+    name: str
+    ha: bool
+    active: str | None
+    since: float | None
+    candidates: list[str]
+    built: list[str]
+    standby: list[str]
+    """The hosts that could take over now."""
+    moving: bool
+    moving_to: str | None
+    level: Level
+    why: list[Trouble]
+
+
+class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A network's DHCP."""
+
+    id: str
+    name: str
+    servers: list[str]
+    answering: list[str]
+    level: Level
+    why: list[Trouble]
+
+
+class ElectionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """An election: all routers with the same candidates ride on one."""
+
+    id: str
+    ha_network_id: str
+    vrid: int
+    candidates: list[str]
+    active: str | None
+    epoch: int
+    since: float | None
+    members: dict[str, Member]
+
+
+class Wrong(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is wrong, with all that it is wrong with."""
+
+    level: Level
+    kind: Literal["host", "router", "network"]
+    names: list[str]
+    ids: list[str]
+    text: str
+    since: float | None = None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the whole."""
+
+    now: float
+    level: Level
+    hosts: list[HostStatus]
+    elections: list[ElectionStatus]
+    routers: list[RouterStatus]
+    networks: list[NetworkStatus]
+    wrong: list[Wrong]
+    """The worst first."""
+    problems: list[str]
+    """The same as lines of text."""
+    incidents: list[Incident]
+    """When several hosts were active for one router at once, the newest first."""
+    incidents_counted: int
+
+
+def of_all(call: Call) -> Status:
+    """Return the state of the whole."""
+    counted = call.tx.execute(select(func.count()).select_from(incident)).scalar_one()
+    return of_picture(look(call), counted)
+
+
+def of_picture(picture: Picture, incidents: int = 0) -> Status:
+    """Return the state of the whole as a picture shows it; so many incidents there were in all."""
+    routers = {one.id: health.of_router(picture, one) for one in picture.routers}
+    networks = {one.id: health.of_network(picture, one) for one in picture.networks}
+    found = _wrong(picture, routers, networks)
+    return Status(
+        now=picture.now,
+        level=max((one.level for one in found), key=health.LEVELS.index, default="OK"),
+        hosts=_hosts(picture),
+        elections=[_election(one) for one in picture.elections.values()],
+        routers=[_router(one, routers[one.id]) for one in picture.routers],
+        networks=[_network(one, networks[one.id]) for one in picture.networks],
+        wrong=found,
+        problems=[_line(one, picture.now) for one in found],
+        incidents=list(picture.incidents),
+        incidents_counted=incidents,
+    )
+
+
+def _hosts(picture: Picture) -> list[HostStatus]:
+    carried = Counter(c.host for router in picture.routers for c in router.candidates)
+    active = Counter(router.active for router in picture.routers)
+    served = Counter(name for network in picture.networks for name in network.servers)
     return [
-        {
-            "name": row.name,
-            "alive": is_alive(row, call.settings.agent_down_time),
-            "roles": row.roles,
-            "zone": row.zone,
-            "vtep": row.vtep,
-            "physical_networks": row.physical_networks,
-            "last_seen_seconds": round(now - row.last_seen, 3),
-            "started": row.started,
-            "version": row.version,
-            "dhcp_networks": serving[row.name],
-            "routers": carrying[row.name],
-            "problems": row.problems,
-        }
-        for row in call.tx.execute(select(host).order_by(host.c.name))
+        HostStatus(
+            name=one.name,
+            alive=one.alive,
+            since=one.started if one.alive else one.last_seen,
+            roles=sorted(one.roles),
+            zone=one.zone,
+            vtep=one.vtep,
+            physical_networks=sorted(one.physical_networks),
+            last_seen_seconds=round(picture.now - one.last_seen, 3),
+            started=one.started,
+            version=one.version,
+            drain=one.drain,
+            disabled=sorted(one.disabled),
+            dhcp_networks=served[one.name],
+            routers=carried[one.name],
+            active_routers=active[one.name],
+            instance_ports=picture.instance_ports.get(one.name, 0),
+            problems=dict(one.problems),
+        )
+        for one in picture.hosts.values()
     ]
 
 
-def _elections(call: Call) -> list[dict[str, Any]]:
-    standing = select(election).where(election.c.retired.is_(None))
-    members: dict[str, dict[str, Any]] = {}
-    for row in call.tx.execute(select(election_member)):
-        said = {"state": row.state, "since": row.since, "cause": row.cause, "heard": row.heard}
-        members.setdefault(row.election_id, {})[row.host] = said
+def _election(one: Election) -> ElectionStatus:
+    return ElectionStatus(
+        id=one.id,
+        ha_network_id=one.ha_network_id,
+        vrid=one.vrid,
+        candidates=list(one.candidates),
+        active=one.active,
+        epoch=one.epoch,
+        since=one.since,
+        members=dict(one.members),
+    )
+
+
+def _router(one: Router, found: Health) -> RouterStatus:
+    return RouterStatus(
+        id=one.id,
+        name=one.name,
+        ha=one.ha,
+        active=one.active,
+        since=one.since,
+        candidates=[candidate.host for candidate in one.candidates],
+        built=[candidate.host for candidate in one.candidates if candidate.built],
+        standby=list(found.standby),
+        moving=one.moving_to is not None,
+        moving_to=one.moving_to,
+        level=found.level,
+        why=list(found.why),
+    )
+
+
+def _network(one: Network, found: Health) -> NetworkStatus:
+    return NetworkStatus(
+        id=one.id,
+        name=one.name,
+        servers=list(one.servers),
+        answering=list(found.standby),
+        level=found.level,
+        why=list(found.why),
+    )
+
+
+def _wrong(picture: Picture, routers: dict[str, Health], networks: dict[str, Health]) -> list[Wrong]:
+    """Return what is wrong, in words, the worst first."""
+    found = [one for host in picture.hosts.values() for one in _wrong_host(host)]
+    found += _uplinks(picture)
+    found += _together("router", ((one, routers[one.id]) for one in picture.routers))
+    found += _together("network", ((one, networks[one.id]) for one in picture.networks))
+    return sorted(found, key=lambda one: (-health.LEVELS.index(one.level), one.kind, one.names))
+
+
+def _wrong_host(host: Host) -> Iterable[Wrong]:
+    silent = health.of_host(host)
+    if silent and host.drain != "drained":
+        yield _of_host(host, "silent", silent.since)
+    if host.drain == "stuck":
+        yield _of_host(host, "the drain is stuck", host.drain_since)
+    for key, text in sorted(host.problems.items()):
+        yield _of_host(host, f"{key}: {text}", None)
+
+
+def _uplinks(picture: Picture) -> Iterable[Wrong]:
+    """Yield the next hops that do not answer, each with the hosts that asked."""
+    silent: dict[str, dict[str, float]] = defaultdict(dict)
+    for host in picture.hosts.values():
+        for uplink in host.uplinks if host.alive else ():
+            if not uplink.ok:
+                silent[uplink.address][host.name] = uplink.since
+    for address, hosts in silent.items():
+        yield Wrong(
+            level="DEGRADED",
+            kind="host",
+            names=sorted(hosts),
+            ids=sorted(hosts),
+            text=f"the next hop {address} does not answer",
+            since=min(hosts.values()),
+        )
+
+
+def _of_host(host: Host, text: str, since: float | None) -> Wrong:
+    return Wrong(level="DEGRADED", kind="host", names=[host.name], ids=[host.name], text=text, since=since)
+
+
+def _together(
+    kind: Literal["router", "network"], found: Iterable[tuple[Router | Network, Health]]
+) -> list[Wrong]:
+    """Return one entry for all that is wrong for the same reasons."""
+    same: dict[tuple[Level, Sequence[Trouble]], list[Router | Network]] = defaultdict(list)
+    for one, how in found:
+        if how.level != "OK":
+            same[how.level, tuple(how.why)].append(one)
     return [
-        {
-            "id": row.id,
-            "ha_network_id": row.ha_network_id,
-            "vrid": row.vrid,
-            "candidates": row.candidates,
-            "active": row.active,
-            "epoch": row.epoch,
-            "since": row.since,
-            "members": members.get(row.id, {}),
-        }
-        for row in call.tx.execute(standing.order_by(election.c.created))
+        Wrong(
+            level=level,
+            kind=kind,
+            names=[one.name or one.id for one in those],
+            ids=[one.id for one in those],
+            text="; ".join(trouble.text for trouble in why),
+            since=min((trouble.since for trouble in why if trouble.since is not None), default=None),
+        )
+        for (level, why), those in same.items()
     ]
 
 
-def _routers(call: Call, active: dict[str, str | None]) -> list[dict[str, Any]]:
-    candidates: dict[str, list[Any]] = {}
-    for row in call.tx.execute(select(router_candidate).order_by(router_candidate.c.position)):
-        candidates.setdefault(row.router_id, []).append(row)
-    moving = set(call.tx.execute(select(router_move.c.running)).scalars())
-    table = router.resource.table
-    return [
-        {
-            "id": row.id,
-            "name": row.name,
-            "ha": row.ha,
-            "active": moves.active_of(candidates.get(row.id, ()), active),
-            "candidates": [one.host for one in candidates.get(row.id, ())],
-            "built": [one.host for one in candidates.get(row.id, ()) if one.applied >= one.version],
-            "moving": row.id in moving,
-        }
-        for row in call.tx.execute(select(table.c.id, table.c.name, table.c.ha).order_by(table.c.name))
-    ]
-
-
-def _problems(hosts: list[dict[str, Any]], elections: list[dict[str, Any]]) -> list[str]:
-    """Return what is wrong, in words."""
-    found = []
-    for one in hosts:
-        if not one["alive"]:
-            found.append(f"{one['name']}: silent for {one['last_seen_seconds']:.0f} s")
-        found += [f"{one['name']}: {key}: {text}" for key, text in sorted(one["problems"].items())]
-    seen = {one["name"]: time.time() - one["last_seen_seconds"] for one in hosts}
-    for one in elections:
-        twice = claims(one["members"], seen)
-        if len(twice) > 1:
-            found.append(f"election {one['id']}: active on {' and on '.join(twice)}")
-        if one["active"] is None:
-            found.append(f"election {one['id']}: nobody is active yet")
-    return found
-
-
-def claims(members: dict[str, Any], seen: dict[str, float]) -> list[str]:
-    """Return the hosts that say that they are active, and were heard after the last one of them began to.
-
-    One that is not heard any more has most likely died, which is no incident.
-    """
-    active = [name for name, said in members.items() if said["state"] == "active"]
-    last = max((members[name]["heard"] for name in active), default=0.0)
-    return sorted(name for name in active if seen.get(name, 0.0) >= last)
+def _line(one: Wrong, now: float) -> str:
+    names = ", ".join(one.names[:_NAMED])
+    if len(one.names) > _NAMED:
+        names += f" and {len(one.names) - _NAMED} more"
+    who = names if one.kind == "host" else f"{one.kind} {names}"
+    age = "" if one.since is None else f", for {now - one.since:.0f} s"
+    return f"{who}: {one.text}{age}"

@@ -59,7 +59,7 @@ def get(call: Call, device_id: str) -> dict[str, Any]:
         row = call.tx.execute(select(table).where(table.c.device_id == device_id)).first()
     if row is None:
         raise InstanceNotFound(id=shown(device_id))
-    return dict(row._mapping)
+    return {str(name): value for name, value in row._mapping.items()}
 
 
 def delete(call: Call, device_id: str) -> None:

@@ -1,0 +1,113 @@
+"""How things are, and why: what a person is told who asks at night."""
+
+from deuteron.placement.health import claims, of_network, of_router, standbys
+from deuteron.placement.picture import Candidate, Member
+from deuteron.placement.status import of_picture
+from tests.placement.pictures import DIED, NOW, dead, host, network, picture, redundant, said, single
+
+THREE = [host("a"), host("b"), host("c")]
+
+
+def test_a_router_with_all_its_hosts_is_well() -> None:
+    one = redundant("r", "a", "b", "c")
+    found = of_router(picture(THREE, one), one)
+    assert (found.level, found.why, found.standby) == ("OK", (), ["b", "c"])
+
+
+def test_a_dead_standby_degrades_and_is_named_with_its_time() -> None:
+    one = redundant("r", "a", "b", "c")
+    found = of_router(picture([host("a"), dead("b"), host("c")], one), one)
+    assert (found.level, found.standby) == ("DEGRADED", ["c"])
+    assert [(why.text, why.since) for why in found.why] == [("b is silent", DIED)]
+
+
+def test_an_active_host_that_is_silent_but_heard_by_a_standby_goes_on() -> None:
+    one = redundant("r", "a", "b")
+    found = of_router(picture([dead("a"), host("b")], one), one)
+    assert found.level == "DEGRADED"
+    assert found.why[0].text == "a is silent, but b still hears that it is active"
+
+
+def test_nobody_left_is_broken() -> None:
+    one = redundant("r", "a", "b")
+    found = of_router(picture([dead("a"), dead("b")], one), one)
+    assert (found.level, found.standby) == ("BROKEN", [])
+    legacy = single("l", "a")
+    assert of_router(picture([dead("a"), host("b")], legacy), legacy).level == "BROKEN"
+    placed_nowhere = redundant("n", "a", candidates=[], active=None)
+    assert of_router(picture(THREE), placed_nowhere).why[0].text == "no host carries it"
+
+
+def test_a_standby_does_not_count_while_it_cannot_take_over() -> None:
+    one = redundant("r", "a", "b")
+    well = picture([host("a"), host("b")], one)
+    assert standbys(well, one) == ["b"]
+    assert standbys(said(well, "a/b", "b", state="fault", cause="the switch is dead"), one) == []
+    assert standbys(said(well, "a/b", "b", yields_to="a"), one) == []
+    for changed in (
+        host("b", problems={"router/r": "no such device"}),
+        host("b", problems={"election/a/b": "keepalived died"}),
+        host("b", drain="drained"),
+        host("b", disabled=frozenset({"l3"})),
+    ):
+        assert standbys(picture([host("a"), changed], one), one) == []
+    unbuilt = [Candidate(host="a", election="a/b"), Candidate(host="b", election="a/b", built=False)]
+    assert standbys(well, redundant("r", "a", "b", candidates=unbuilt)) == []
+
+
+def test_as_many_hosts_as_there_are_is_enough_but_one_is_not() -> None:
+    one = redundant("r", "a", "b")
+    assert of_router(picture([host("a"), host("b")], one), one).level == "OK"
+    drained = [host("a"), host("b"), host("c", drain="drained")]
+    assert of_router(picture(drained, one), one).level == "OK"
+    alone = redundant("r", "a")
+    found = of_router(picture([host("a")], alone), alone)
+    assert (found.level, found.why[0].text) == ("DEGRADED", "there is no second host that can carry it")
+
+
+def test_two_active_at_once_are_broken() -> None:
+    one = redundant("r", "a", "b")
+    shown = said(picture([host("a"), host("b")], one), "a/b", "b", state="active", heard=NOW - 1)
+    found = of_router(shown, one)
+    assert (found.level, found.why[0].text) == ("BROKEN", "active on a and on b at once")
+
+
+def test_a_dead_host_that_was_active_is_no_second_one() -> None:
+    a = Member(state="active", since=0, cause="", heard=100.0)
+    b = Member(state="active", since=0, cause="", heard=200.0)
+    assert claims({"a": a, "b": b}, {"a": 199.0, "b": 205.0}) == ["b"]
+    assert claims({"a": a, "b": b}, {"a": 204.0, "b": 205.0}) == ["a", "b"]
+    stood_down = Member(state="standby", since=0, cause="", heard=201.0)
+    assert claims({"a": stood_down, "b": b}, {"a": 204.0, "b": 205.0}) == ["b"]
+    assert claims({}, {}) == []
+
+
+def test_dhcp_needs_servers_that_answer() -> None:
+    one = network("n", "a", "b")
+    assert of_network(picture(THREE, one), one).level == "OK"
+    half = of_network(picture([host("a"), dead("b"), host("c")], one), one)
+    assert (half.level, half.why[0].text, half.standby) == ("DEGRADED", "b is silent", ["a"])
+    ill = host("a", problems={"dhcp/n": "dnsmasq died"})
+    found = of_network(picture([ill, dead("b")], one), one)
+    assert found.level == "BROKEN"
+    assert [why.text for why in found.why] == ["a: dnsmasq died", "b is silent"]
+    single_server = of_network(picture([host("a")], network("n", "a")), network("n", "a"))
+    assert single_server.why[0].text == "1 of 2 DHCP servers"
+
+
+def test_the_status_says_what_is_wrong_once_for_all_with_the_same_reason() -> None:
+    routers = [redundant(f"r{number}", "a", "b") for number in range(5)]
+    found = of_picture(picture([host("a"), dead("b")], *routers, network("n", "a", "b")))
+    assert found.level == "DEGRADED"
+    assert found.problems == [
+        "b: silent, for 34 s",
+        "network n: b is silent, for 34 s",
+        "router r0, r1, r2 and 2 more: b is silent, for 34 s",
+    ]
+    assert [one.level for one in found.routers] == ["DEGRADED"] * 5
+    assert (found.hosts[0].active_routers, found.hosts[1].active_routers) == (5, 0)
+
+
+def test_a_host_that_was_drained_and_switched_off_is_not_wrong() -> None:
+    assert of_picture(picture([host("a"), dead("b", drain="drained")])).wrong == []
+    assert of_picture(picture([host("a"), dead("b", drain="draining")])).level == "DEGRADED"
