@@ -120,8 +120,6 @@ class _Changes(msgspec.Struct, frozen=True):
         for status in ("ACTIVE", "DOWN"):
             _store_status(tx, sorted(port for port, new in self.statuses.items() if new == status), status)
         elections.take(tx, self.host, self.elections, self.now)
-        if self.elections:
-            ha_ports.follow_status(tx, self.host)
         elections.weigh(tx, self.host, self.contests, self.now)
         if self.elections:
             ha_ports.follow_status(tx, self.host)
