@@ -275,7 +275,8 @@ def _restore(tx: Tx, move: Any) -> None:
 def _remember(tx: Tx, move: Any, now: float) -> None:
     target = move.candidates[0]
     if move.source != target:
-        elections.record(tx, [move.router_id], move.source, target, now, f"moved: {move.reason}")
+        gap = elections.PLANNED_GAP_MS if move.source else None
+        elections.record(tx, [move.router_id], move.source, target, now, f"moved: {move.reason}", gap)
 
 
 def _candidates(tx: Tx, router_id: str) -> dict[str, Any]:

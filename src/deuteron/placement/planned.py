@@ -100,7 +100,14 @@ def history_of(call: Call, router_id: str) -> list[dict[str, Any]]:
     mine = select(router_history).where(router_history.c.router_id == router_id)
     found = call.tx.execute(mine.order_by(router_history.c.epoch.desc()).limit(MAX_SHOWN))
     return [
-        {"epoch": row.epoch, "at": row.at, "from": row.from_host, "to": row.to_host, "cause": row.cause}
+        {
+            "epoch": row.epoch,
+            "at": row.at,
+            "from": row.from_host,
+            "to": row.to_host,
+            "cause": row.cause,
+            "gap_ms": row.gap_ms,
+        }
         for row in found
     ]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from deuteron.agent.context import Context
 from deuteron.agent.l3 import ha_network, keepalived
 from deuteron.agent.l3.hold_down import HoldDown
-from deuteron.agent.l3.switch import client, records
+from deuteron.agent.l3.switch import client, records, silence
 from deuteron.agent.l3.switch.records import Places
-from deuteron.agent.system import files, netns
+from deuteron.agent.system import files, netns, nft
 from deuteron.agent.system.daemons import Daemon
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Election, Unit
@@ -86,6 +86,7 @@ class Elections:
             self._let_go(id_)
         same = [e for e in self._wanted.values() if e.ha_network == election.ha_network]
         ha_network.connect(election, same, self._context.local_ip)
+        nft.apply(silence.RULES, ha_network.namespace(election.ha_network))
         self._tell_switch(election)
         if election.joined and f"{_DAEMON}{id_}" not in self._context.daemons.running():
             if id_ not in self._held:

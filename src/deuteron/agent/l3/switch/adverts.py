@@ -65,16 +65,21 @@ class Adverts:
     def why_active(self) -> str:
         """Say why this host became active, as far as is known; from now on hear who advertises next."""
         self.read()
-        peer = self._election.peers.get(self._known, "")
+        peer = self.peer
         self.listen_anew()
         if time.monotonic() - self._gave_up < _GAVE_UP_WITHIN:
             return f"{peer} gave up (priority 0)"
         return f"adverts of {peer} stopped" if peer else "nobody else is active"
 
+    @property
+    def peer(self) -> str:
+        """The host that advertised last, "" when nobody did since `listen_anew`."""
+        return self._election.peers.get(self._known, "")
+
     def why_standby(self) -> str:
         """Say why this host is not active any more."""
         self.read()
-        peer = self._election.peers.get(self._known, "")
+        peer = self.peer
         return f"{peer} is active with a higher priority" if peer else "another candidate is active"
 
     def _filter(self) -> None:

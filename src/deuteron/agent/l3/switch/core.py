@@ -82,6 +82,8 @@ class Core:
             self._loop.on_readable(watch.pipe, lambda: self.follow(id_))
         if changed:
             problems = self._settle()
+            if watch.standing.state == "active":
+                watch.measure_gap(time.monotonic())
             self._tell(watch, problems)
 
     def is_open(self, router: Router) -> bool:

@@ -50,6 +50,8 @@ class Election:
     vrid: int
     peers: dict[str, str]
     """Address on the HA network -> host."""
+    yields_to: str = ""
+    """The host that is active though it may not be heard: whatever keepalived says, this host is not."""
 
     @property
     def mark(self) -> str:
@@ -66,6 +68,10 @@ class Standing:
     """"active", "standby" or "fault"."""
     since: float
     cause: str
+    gap_ms: float | None = None
+    """Of the active: between the last advert of the one before and the opening of the gates."""
+    rival: str = ""
+    """Of one that is active no more: the host that was active at the same time."""
 
 
 R = TypeVar("R", Router, Election, Standing)

@@ -3,14 +3,17 @@
 import errno
 import socket
 import time
+from dataclasses import replace
 
 from deuteron.agent.l3.switch import records
 from deuteron.agent.l3.switch.adverts import Adverts
 from deuteron.agent.l3.switch.pipes import Pipe
 from deuteron.agent.l3.switch.records import Election, Places, Standing
+from deuteron.agent.l3.switch.silence import Silence
 from deuteron.agent.system import netns
 
 _STATES = {"MASTER": "active", "BACKUP": "standby", "FAULT": "fault", "STOP": "fault"}
+_YIELDED = "fault"
 
 
 class Watch:
@@ -22,6 +25,7 @@ class Watch:
         self.adverts = Adverts(election)
         self._places = places
         try:
+            self._silence = Silence(election.netns, election.vrid, election.peers)
             self.pipe = Pipe(places.fifo(election.id))
             self.standing = self._now()
         except OSError:
@@ -31,6 +35,7 @@ class Watch:
     def close(self, forget: bool) -> None:
         """Stop following; `forget` also what was."""
         self.adverts.close()
+        self._silence.close()
         self.pipe.close()
         if forget:
             for file in (self._places.standing, self._places.fifo, self._places.fence):
@@ -45,18 +50,31 @@ class Watch:
             return self._change("fault", "keepalived was stopped" if stopped else "keepalived died")
         if not said:
             return False
-        state = _STATES[said[-1]]
-        return self._change(state, self._why(said[-1]))
+        state, why = _STATES[said[-1]], self._why(said[-1])
+        lost = state == "standby" and self.standing.state == "active"
+        return self._change(state, why, rival=self.adverts.peer if lost else "")
+
+    def measure_gap(self, opened: float) -> None:
+        """Note how long nobody was active until the gates opened here, by time.monotonic()."""
+        silent = self._silence.milliseconds()
+        if silent is not None:
+            gap = max(0.0, silent - (time.monotonic() - opened) * 1000)
+            self.standing = replace(self.standing, gap_ms=round(gap, 1))
 
     def save(self) -> None:
         """Keep the standing for a switch that comes after; raises OSError."""
         records.write(self._places.standing(self.election.id), self.standing)
 
-    def _change(self, state: str, cause: str) -> bool:
+    def _change(self, state: str, cause: str, rival: str = "") -> bool:
+        if self.election.yields_to:
+            state, cause = _YIELDED, self._yields()
         if state == self.standing.state:
             return False
-        self.standing = Standing(self.election.id, state, time.time(), cause)
+        self.standing = Standing(self.election.id, state, time.time(), cause, rival=rival)
         return True
+
+    def _yields(self) -> str:
+        return f"it yields to {self.election.yields_to}, which is active and cannot be heard here"
 
     def _why(self, said: str) -> str:
         if said == "MASTER":
@@ -73,7 +91,9 @@ class Watch:
         Events that still wait in the pipe are older than that, so they are dropped first.
         """
         _, lives = self.pipe.read()
-        if not lives:
+        if self.election.yields_to:
+            state, cause = _YIELDED, self._yields()
+        elif not lives:
             state, cause = "fault", "keepalived does not run"
         elif self._is_marked():
             state, cause = "active", "it was so when the switch started"
