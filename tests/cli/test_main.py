@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
-COMMAND = [sys.executable, "-m", "deuteron.cli"]
+COMMAND = [str(Path(sys.executable).with_name("deuteron"))]
 
 
 def test_a_reader_that_has_enough_is_no_error() -> None:
