@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deuteron.plan.units import Dhcp, DhcpSubnet, Instance, Lease, Network, Port
+from deuteron.plan.units import Dhcp, DhcpSubnet, Instance, InstanceAddress, Lease, Network, Port
 from tests.agent.host import Agent, Host, eventually
 from tests.agent.plan_server import PlanServer
 
@@ -34,7 +34,6 @@ DHCP = Dhcp(
     mac="02:00:00:00:00:dd",
     mtu=1450,
     addresses=("10.1.0.2/24", "fd00:1::2/64"),
-    metadata=True,
     subnets=(
         DhcpSubnet(id="s4", cidr="10.1.0.0/24", gateway_ip="10.1.0.1", dns_nameservers=("192.0.2.53",)),
         DhcpSubnet(id="s6", cidr="fd00:1::/64", ipv6_address_mode="dhcpv6-stateful"),
@@ -60,7 +59,12 @@ def instance(number: int) -> Instance:
     return Instance(
         id=port_id(number),
         network=NET,
-        addresses=(f"10.1.0.{number}", f"fd00:1::{number}"),
+        mac=mac(number),
+        mtu=1450,
+        addresses=(
+            InstanceAddress(address=f"10.1.0.{number}/24", dhcp=True, gateway_ip="10.1.0.1"),
+            InstanceAddress(address=f"fd00:1::{number}/64", ipv6_address_mode="dhcpv6-stateful"),
+        ),
         instance_id=f"uuid-{number}",
         project_id="project",
         hostname=f"vm{number}",

@@ -53,6 +53,16 @@ def dhcp_device(port: str) -> str:
     return f"ns-{port[:11]}"
 
 
+def metadata_tap(network: str) -> str:
+    """Return the name of the device by which a network's bridge reaches metadata on this host."""
+    return f"meta{network[:11]}"
+
+
+def metadata_device(network: str) -> str:
+    """Return the name of that device's other end, inside the namespace of metadata."""
+    return f"qm-{network[:11]}"
+
+
 def internal_device(port: str) -> str:
     """Return the name of a router interface's device inside the router's namespace."""
     return f"qr-{port[:11]}"

@@ -51,21 +51,19 @@ def unit(state: State, host: str, key: str, dns_domain: str) -> u.Unit | None:
 def keys(state: State, host: str) -> Iterator[str]:
     """Yield the keys that a host's plan may have; `unit` says of each whether it does."""
     routers = [c.router for c in state.candidates.by("host", host)]
-    networks = [server.network for server in state.dhcp_servers.by("host", host)]
     for id_ in state.present.get(host, ()):
         yield f"network/{id_}"
         yield from (f"remote/{p.id}" for p in state.ports.by("network", id_))
-    yield from (f"port/{p.id}" for p in state.ports.by("host", host))
-    for id_ in networks:
+    for p in state.ports.by("host", host):
+        yield f"port/{p.id}"
+        yield f"instance/{p.id}"
+    for id_ in {server.network for server in state.dhcp_servers.by("host", host)}:
         yield f"dhcp/{id_}"
         yield from (f"lease/{p.id}" for p in state.ports.by("network", id_))
     for id_ in routers:
         yield f"router/{id_}"
         yield from (f"floatingip/{f.id}" for f in state.floating_ips.by("router", id_))
-        networks += [p.network for p in state.ports.by("router", id_) if p.is_interface]
     yield from (f"election/{e.id}" for e in state.elections.by("host", host))
-    for id_ in set(networks):
-        yield from (f"instance/{p.id}" for p in state.ports.by("network", id_))
 
 
 def network(state: State, host: str, id_: str) -> u.Network | None:
@@ -158,7 +156,6 @@ def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
             for s in served
         ),
         dns_domain=dns_domain,
-        metadata=not _attached_candidates(state, id_),
     )
 
 
@@ -319,17 +316,17 @@ def _heartbeat(state: State, ha_network: str, host: str) -> Port | None:
 
 
 def instance(state: State, host: str, id_: str) -> u.Instance | None:
-    """Return what metadata on this host says to the instance behind a port."""
+    """Return what metadata on this host says to the instance behind a port of it."""
     row = state.ports.get(id_)
-    if row is None or not row.is_instance or not row.device_id or not row.fixed_ips:
-        return None
-    if host not in metadata_hosts(state, row.network):
+    if row is None or not row.is_instance or row.host != host or not row.device_id:
         return None
     known = state.instances.get(row.device_id)
     return u.Instance(
         id=id_,
         network=row.network,
-        addresses=tuple(address for _, address in row.fixed_ips),
+        mac=row.mac,
+        mtu=_mtu(state, row.network),
+        addresses=tuple(_instance_addresses(state, row)),
         instance_id=row.device_id,
         project_id=row.project_id,
         hostname=hostname(row),
@@ -340,17 +337,18 @@ def instance(state: State, host: str, id_: str) -> u.Instance | None:
     )
 
 
-def metadata_hosts(state: State, network_id: str) -> set[str]:
-    """Return the hosts that serve metadata to a network: its routers', or else its DHCP servers'."""
-    candidates = _attached_candidates(state, network_id)
-    if candidates:
-        return {candidate.host for candidate in candidates}
-    return {server.host for server in state.dhcp_servers.by("network", network_id)}
-
-
-def _attached_candidates(state: State, network_id: str) -> list[Candidate]:
-    attached = {p.device_id for p in state.ports.by("interface", network_id)}
-    return [candidate for id_ in attached for candidate in state.candidates.by("router", id_)]
+def _instance_addresses(state: State, row: Port) -> Iterator[u.InstanceAddress]:
+    for subnet_id, address in row.fixed_ips:
+        subnet = state.subnets.get(subnet_id)
+        if subnet is not None:
+            yield u.InstanceAddress(
+                address=f"{address}/{subnet.cidr.rpartition('/')[2]}",
+                dhcp=subnet.enable_dhcp,
+                ipv6_address_mode=subnet.ipv6_address_mode,
+                gateway_ip=subnet.gateway_ip,
+                dns_nameservers=subnet.dns_nameservers,
+                host_routes=subnet.host_routes,
+            )
 
 
 def hostname(row: Port) -> str:

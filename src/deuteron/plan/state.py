@@ -202,7 +202,6 @@ class State:
             host=lambda p: [p.host] if p.is_instance and p.host else [],
             device=lambda p: [p.device_id] if p.is_instance and p.device_id else [],
             router=lambda p: [p.device_id] if p.is_interface or p.is_gateway else [],
-            interface=lambda p: [p.network] if p.is_interface else [],
             heartbeat=lambda p: [(p.network, p.host)] if p.device_owner == HEARTBEAT else [],
         )
         self.routers: Table[Router] = Table()

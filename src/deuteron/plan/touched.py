@@ -8,7 +8,6 @@ the row, so that the cost of a change does not grow with the cloud.
 
 from collections.abc import Iterable, Iterator
 
-from deuteron.plan.compute import metadata_hosts
 from deuteron.plan.state import (
     Candidate,
     DhcpServer,
@@ -54,7 +53,7 @@ def touched(state: State, row: Row, other: Row | None) -> Iterator[Place]:
         case Election():
             yield from _election(state, row, other)
         case Instance():
-            yield from _instances(state, state.ports.by("device", row.id))
+            yield from ((p.host, f"instance/{p.id}") for p in state.ports.by("device", row.id) if p.host)
 
 
 def presence(state: State, network: str, host: str) -> Iterator[Place]:
@@ -86,9 +85,6 @@ def _subnet(state: State, row: Subnet) -> Iterator[Place]:
 
 def _port(state: State, row: Port) -> Iterator[Place]:
     yield from _own(state, row)
-    if row.is_interface:
-        yield from _dhcp_of(state, row.network)
-        yield from _instances(state, state.ports.by("network", row.network))
     if row.device_owner == HEARTBEAT:
         for election in state.elections.by("host", row.host):
             yield from _at(election.candidates, f"election/{election.id}")
@@ -100,9 +96,9 @@ def _own(state: State, row: Port) -> Iterator[Place]:
     if row.is_instance:
         if row.host:
             yield row.host, f"port/{row.id}"
+            yield row.host, f"instance/{row.id}"
         for server in state.dhcp_servers.by("network", row.network):
             yield server.host, f"lease/{row.id}"
-        yield from _instances(state, [row])
     elif row.is_interface or row.is_gateway:
         yield from _router(state, row.device_id)
     elif row.device_owner == DHCP:
@@ -126,7 +122,6 @@ def _dhcp_server(state: State, row: DhcpServer) -> Iterator[Place]:
     yield row.host, f"dhcp/{row.network}"
     yield from _dhcp_of(state, row.network)
     yield from ((row.host, f"lease/{port.id}") for port in ports)
-    yield from ((row.host, f"instance/{port.id}") for port in ports)
     yield from _at(state.presence.get(row.network, ()), f"remote/{row.port}")
 
 
@@ -134,12 +129,8 @@ def _candidate(state: State, row: Candidate, *, moved: bool) -> Iterator[Place]:
     yield from _router(state, row.router)
     ports = state.ports.by("router", row.router)
     yield from _remotes(state, ports)
-    if not moved:
-        return
-    yield from ((row.host, f"floatingip/{f.id}") for f in state.floating_ips.by("router", row.router))
-    for network in {port.network for port in ports if port.is_interface}:
-        yield from _dhcp_of(state, network)
-        yield from _instances(state, state.ports.by("network", network))
+    if moved:
+        yield from ((row.host, f"floatingip/{f.id}") for f in state.floating_ips.by("router", row.router))
 
 
 def _election(state: State, row: Election, other: Row | None) -> Iterator[Place]:
@@ -161,14 +152,6 @@ def _dhcp_of(state: State, network: str) -> Iterator[Place]:
 def _remotes(state: State, ports: Iterable[Port]) -> Iterator[Place]:
     for port in ports:
         yield from _at(state.presence.get(port.network, ()), f"remote/{port.id}")
-
-
-def _instances(state: State, ports: Iterable[Port]) -> Iterator[Place]:
-    hosts: dict[str, set[str]] = {}
-    for port in ports:
-        if port.network not in hosts:
-            hosts[port.network] = metadata_hosts(state, port.network)
-        yield from _at(hosts[port.network], f"instance/{port.id}")
 
 
 def _at(hosts: Iterable[str], key: str) -> Iterator[Place]:

@@ -10,7 +10,7 @@ from deuteron.agent.dhcp.options import MICROSOFT_ROUTES, ROUTER, ROUTES, option
 from deuteron.agent.dhcp.texts import ID, MAC, NAME, Unfit, checked
 from deuteron.plan.units import Dhcp, DhcpSubnet, Lease
 
-_METADATA = "169.254.169.254/32"
+_METADATA = ipaddress.ip_network("169.254.169.254/32")
 _NONE = {"0.0.0.0", "::"}
 """Name servers that mean: announce none."""
 
@@ -80,7 +80,6 @@ class _Subnet:
         except ValueError as error:
             raise Unfit(f"subnet {subnet.id}: {error}") from None
         self.own = next((address for address in own if address in self.net), None)
-        self.metadata = dhcp.metadata
         self.assigns = self.net.version == 4 or subnet.ipv6_address_mode == "dhcpv6-stateful"
         self.serves = serves(subnet)
 
@@ -112,8 +111,8 @@ class _Subnet:
         """
         routes = [f"{destination},{hop}" for destination, hop in self.routes]
         routes += [f"{other.net},0.0.0.0" for other in others if other.net.version == 4 and other is not self]
-        if self.metadata and self.own:
-            routes.append(f"{_METADATA},{self.own}")
+        if all(destination != _METADATA for destination, _ in self.routes):
+            routes.append(f"{_METADATA},0.0.0.0")  # on the link: every host has it
         if routes and gateway and not any(destination.prefixlen == 0 for destination, _ in self.routes):
             routes.append(f"0.0.0.0/0,{gateway}")
         return ",".join(routes)

@@ -28,7 +28,7 @@ def ask(
     """
     signature = hmac.new(nova.secret.encode(), instance.instance_id.encode(), hashlib.sha256).hexdigest()
     headers = {
-        "X-Forwarded-For": address,
+        "X-Forwarded-For": _known_as(instance, address),
         "X-Instance-ID": instance.instance_id,
         "X-Tenant-ID": instance.project_id,
         "X-Instance-ID-Signature": signature,
@@ -40,3 +40,10 @@ def ask(
         return response.status, response.getheader("Content-Type") or "text/plain", response.read()
     finally:
         connection.close()
+
+
+def _known_as(instance: Instance, address: str) -> str:
+    """Return an address that Nova knows the instance by: a link-local one says nothing to it."""
+    fixed = [one.address.partition("/")[0] for one in instance.addresses]
+    fixed.sort(key=lambda text: ":" in text)
+    return fixed[0] if fixed and address not in fixed else address

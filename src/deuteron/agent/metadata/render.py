@@ -1,4 +1,4 @@
-"""haproxy's configuration: one process that listens in many namespaces. Pure."""
+"""haproxy's configuration: one process that listens on the leg of every network. Pure."""
 
 import hashlib
 import re
@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-ADDRESS = "169.254.169.254"
-NAMESPACE_HEADER = "X-Deuteron-Namespace"
+from deuteron.agent import names
+from deuteron.agent.metadata.legs import NAMESPACE
+
+NETWORK_HEADER = "X-Deuteron-Network"
 SECRET_HEADER = "X-Deuteron-Secret"
-_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_MARK = "# in "
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_MARK = "# by "
 _DESCRIPTION = "description "
 
 
@@ -28,17 +30,12 @@ class Responder(NamedTuple):
     secret: str
 
 
-def config(namespaces: Mapping[str, int], directory: Path, worker: Worker, responder: Responder) -> str:
+def config(networks: Mapping[str, str], directory: Path, worker: Worker, responder: Responder) -> str:
     """Return the configuration.
 
-    `namespaces` are name -> inode; the inode is noted, so that a namespace that was made anew is seen. While
-    no agent answers at the responder's port, requests wait.
+    `networks` are id -> identity of the leg; that is noted, so that a leg that was made anew is seen. While
+    no agent answers at the responder's port, requests wait. Raises ValueError when an id is none.
     """
-    binds = []
-    for name, inode in sorted(namespaces.items()):
-        if not _NAMESPACE.fullmatch(name):
-            raise ValueError(f"namespace {name!r}: characters that do not belong there")
-        binds.append(f"    {_MARK}{name} {inode}\n    bind {ADDRESS}:80 namespace {name} name {name}\n")
     body = f"""\
     maxconn 4096
     nbthread 1
@@ -53,6 +50,7 @@ defaults
     timeout connect 1s
     timeout client 32s
     timeout server 32s
+    timeout queue 32s
     timeout http-request 10s
     timeout http-keep-alive 5s
     # An agent that restarts makes a request late, not lost: a refused connection is tried again each second
@@ -61,17 +59,27 @@ defaults
     retry-on conn-failure empty-response
 
 frontend instances
-{"".join(binds)}    http-request set-header X-Forwarded-For %[src]
-    http-request set-header {NAMESPACE_HEADER} %[so_name]
+{"".join(_bind(network, identity) for network, identity in sorted(networks.items()))}\
+    http-request set-header X-Forwarded-For %[src]
+    http-request set-header {NETWORK_HEADER} %[so_name]
     http-request set-header {SECRET_HEADER} {responder.secret}
     http-request disable-l7-retry if METH_POST
     default_backend agent
 
 backend agent
-    server agent 127.0.0.1:{responder.port}
+    server agent 127.0.0.1:{responder.port} maxconn 128
 """
     fingerprint = hashlib.sha256(body.encode()).hexdigest()[:16]
     return f"global\n    {_DESCRIPTION}{fingerprint}\n{body}"
+
+
+def _bind(network: str, identity: str) -> str:
+    if not _ID.fullmatch(network) or not _ID.fullmatch(identity):
+        raise ValueError(f"network {network!r}: characters that do not belong there")
+    device = names.metadata_device(network)
+    # Connections beyond `maxconn` wait in the kernel: no network takes all that there are.
+    words = f"namespace {NAMESPACE} interface {device} name {network} maxconn 256"
+    return f"    {_MARK}{network} {identity}\n    bind :::80 v4v6 {words}\n"
 
 
 def description(text: str) -> str:
@@ -80,11 +88,11 @@ def description(text: str) -> str:
     return line.strip().removeprefix(_DESCRIPTION)
 
 
-def bound(text: str) -> dict[str, int]:
-    """Return the namespaces of a configuration: name -> inode."""
+def bound(text: str) -> dict[str, str]:
+    """Return the networks of a configuration: id -> identity of the leg."""
     found = {}
     for line in text.splitlines():
         words = line.strip().removeprefix(_MARK).split()
-        if line.strip().startswith(_MARK) and len(words) == 2 and words[1].isdigit():
-            found[words[0]] = int(words[1])
+        if line.strip().startswith(_MARK) and len(words) == 2:
+            found[words[0]] = words[1]
     return found
