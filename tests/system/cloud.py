@@ -1,6 +1,5 @@
 """A lab and the topologies that the tests build in it, all by the public API."""
 
-import fcntl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,7 @@ from deuteron.lab import enter, hosts, instances, scene
 from deuteron.lab import lab as labs
 from deuteron.lab.client import ApiError, Client
 from deuteron.lab.instances import Booted
-from deuteron.lab.probing import Prober
+from deuteron.lab.probing import Prober, alone
 from deuteron.lab.scene import GATEWAY, INTERNET, Scene
 from deuteron.lab.state import Lab
 from deuteron.lab.topology import NETWORKS
@@ -254,18 +253,6 @@ class Cloud:
             time.sleep(after)
             for flow, prober in zip(flows, started, strict=True):
                 traffic.udp[flow.name], traffic.tcp[flow.name] = prober.stop()
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Keep the probes of other labs out for the time of the block.
-
-    Probes are real-time processes, on whose time the kernel forwards their packets. Those of several labs
-    together exceed what it grants to such processes, and then it stops them all, elections too, for 50 ms.
-    """
-    with Path("/run/lock/deuteron-probing").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

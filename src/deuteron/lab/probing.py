@@ -1,11 +1,14 @@
 """A prober at work in a host or instance, seen from outside."""
 
+import fcntl
 import json
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from deuteron.lab import enter
@@ -14,16 +17,38 @@ from deuteron.lab.state import Lab
 from deuteron.lab.topology import LabError
 
 STOP_SECONDS = 30.0
+_ALONE = Path("/run/lock/deuteron-probing")
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep the probes of other labs out for the time of the block; waits for theirs to end.
+
+    Probes are real-time processes, on whose time the kernel forwards their packets. Those of several labs
+    together exceed what it grants to such processes, and then it stops them all, elections too, for 50 ms.
+    """
+    with _ALONE.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _program(targets: Sequence[str], interval_ms: float) -> list[str]:
+    if all(target.startswith(("dhcp:", "http:")) for target in targets):
+        return ["deuteron.lab.asker"]
+    return ["deuteron.lab.prober", "--interval-ms", str(interval_ms)]
 
 
 class Prober:
-    """Probes from one place to targets such as "udp:203.0.113.1"; what they measure stands in prober.py."""
+    """Probes from one place to targets; what they measure stands in prober.py and asker.py.
+
+    The targets are such as "udp:203.0.113.1", or all of them such as "dhcp:eth0", which asker.py takes.
+    """
 
     def __init__(self, lab: Lab, place: str, targets: Sequence[str], interval_ms: float = 2.0) -> None:
         """Start. Raises LabError when there is no such place or it is off."""
         self.place = place
         self.targets = tuple(targets)
-        argv = [sys.executable, "-m", "deuteron.lab.prober", "--interval-ms", str(interval_ms), *targets]
+        argv = [sys.executable, "-m", *_program(targets, interval_ms), *targets]
         self._process = subprocess.Popen(
             enter.command(locate(lab, place), argv),
             stdin=subprocess.DEVNULL,

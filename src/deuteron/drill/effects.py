@@ -1,0 +1,144 @@
+"""What each failure may cost: data that drills are held against.
+
+A failure is (what is done, to whom, with what); the same table serves the drills, the random walk and the
+failure book.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from deuteron.drill.acts import Act
+from deuteron.drill.traffic import Met
+
+OUTWARD = ("SNAT", "floating IP", "IPv6")
+"""The flows that cross the external network."""
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """The worst that is allowed."""
+
+    gap_ms: float = 0.0
+    """Of every flow; 0 means that not one datagram is lost."""
+    outward_gap_ms: float | None = None
+    """Of the flows that cross the external network, where that differs."""
+    after_ms: float | None = None
+    """Of gaps that end after the last thing that was done, where that differs."""
+    connections_survive: bool = True
+    renewals_fail: bool = False
+    renewal_ms: float = 3000.0
+    """Of the slowest DHCP renewal: one second of patience with a server that died, and reserve."""
+    metadata_ms: float = 1000.0
+    """The longest time without a good answer."""
+    settled_s: float = 30.0
+    """Until everything is as it shall be: the invariants hold."""
+    watch_s: float = 3.0
+    """How long the traffic is watched after what was done."""
+
+
+NOTHING = Effect()
+TAKEOVER = Effect(gap_ms=250.0)
+FROZEN = Effect(gap_ms=250.0, after_ms=100.0)
+UPLINK = Effect(outward_gap_ms=8000.0, watch_s=12.0)
+"""A host finds out that its gateway does not answer, and the router moves without a loss of its own."""
+RESPONDER = Effect(metadata_ms=2500.0)
+"""The process behind metadata starts again."""
+DARK = Effect(settled_s=90.0)
+"""Nothing runs that could be watched."""
+
+EFFECTS: dict[tuple[str, str, str], Effect] = {
+    ("power off", "active", ""): TAKEOVER,
+    ("freeze", "active", ""): FROZEN,
+    ("cut", "active", "underlay"): TAKEOVER,
+    ("cut", "active", "external"): UPLINK,
+    ("kill", "active", "keepalived"): TAKEOVER,
+    ("restart", "active", "keepalived"): TAKEOVER,
+    ("kill", "compute", "haproxy"): RESPONDER,
+    ("restart", "compute", "haproxy"): RESPONDER,
+    ("kill", "compute", "agent"): RESPONDER,
+    ("restart", "compute", "agent"): RESPONDER,
+    ("kill", "all agents", "agent"): RESPONDER,
+    ("restart", "all agents", "agent"): RESPONDER,
+    ("power off", "all hosts", ""): DARK,
+    ("power on", "all hosts", ""): DARK,
+}
+"""What is not in here costs nothing: not one packet, not one connection, not one renewal."""
+
+
+def of(act: Act) -> Effect:
+    """Return what an act may cost."""
+    return EFFECTS.get((act.do, act.who, act.what), NOTHING)
+
+
+def worst(effects: Iterable[Effect]) -> Effect:
+    """Return what several at once may cost: of each bound the widest."""
+    found = NOTHING
+    for one in effects:
+        found = Effect(
+            gap_ms=max(found.gap_ms, one.gap_ms),
+            outward_gap_ms=_widest(found, one, "outward_gap_ms"),
+            after_ms=_widest(found, one, "after_ms"),
+            connections_survive=found.connections_survive and one.connections_survive,
+            renewals_fail=found.renewals_fail or one.renewals_fail,
+            renewal_ms=max(found.renewal_ms, one.renewal_ms),
+            metadata_ms=max(found.metadata_ms, one.metadata_ms),
+            settled_s=max(found.settled_s, one.settled_s),
+            watch_s=max(found.watch_s, one.watch_s),
+        )
+    return found
+
+
+def _widest(left: Effect, right: Effect, name: str) -> float | None:
+    """Return the wider of two bounds, of which an absent one is that of every gap."""
+    if getattr(left, name) is None and getattr(right, name) is None:
+        return None
+    bounds = (getattr(one, name) if getattr(one, name) is not None else one.gap_ms for one in (left, right))
+    return max(bounds)
+
+
+def misses(effect: Effect, met: Met) -> list[str]:
+    """Return in words what was worse than allowed."""
+    return [*_lossy(effect, met), *_broken(effect, met), *_unserved(effect, met)]
+
+
+def _lossy(effect: Effect, met: Met) -> Iterable[str]:
+    for name, flow in met.flows.items():
+        outward = name in OUTWARD and effect.outward_gap_ms is not None
+        bound = effect.outward_gap_ms if outward else effect.gap_ms
+        assert bound is not None
+        if flow.gap_ms > bound:
+            allowed = f"at most {bound:.0f} ms" if bound else "nothing may be lost"
+            yield f"{name}: {flow.lost} lost, the longest gap {flow.gap_ms:.0f} ms; {allowed}"
+        if effect.after_ms is not None and flow.after_ms > effect.after_ms:
+            yield f"{name}: a gap of {flow.after_ms:.0f} ms at the end; at most {effect.after_ms:.0f} ms"
+
+
+def _broken(effect: Effect, met: Met) -> Iterable[str]:
+    for name, connection in met.connections.items():
+        if effect.connections_survive and not connection.survived:
+            yield f"{name}: the connection broke: {connection.error}"
+
+
+def _unserved(effect: Effect, met: Met) -> Iterable[str]:
+    dhcp, metadata = met.services.get("DHCP"), met.services.get("metadata")
+    if dhcp is not None:
+        if dhcp.failed and not effect.renewals_fail:
+            yield f"DHCP: {dhcp.failed} of {dhcp.asked} renewals failed: {dhcp.failures[0]}"
+        if dhcp.slowest_ms > effect.renewal_ms:
+            yield f"DHCP: a renewal took {dhcp.slowest_ms:.0f} ms; at most {effect.renewal_ms:.0f} ms"
+    if metadata is not None and metadata.slowest_ms > effect.metadata_ms:
+        why = f" ({metadata.failures[0]})" if metadata.failures else ""
+        silence = f"no answer for {metadata.slowest_ms:.0f} ms{why}"
+        yield f"metadata: {silence}; at most {effect.metadata_ms:.0f} ms"
+
+
+def describe(effect: Effect) -> str:
+    """Say it in a few words."""
+    parts = []
+    if effect.outward_gap_ms is not None:
+        parts.append(f"outward gap <= {effect.outward_gap_ms:.0f} ms")
+    parts.append(f"gap <= {effect.gap_ms:.0f} ms" if effect.gap_ms else "0 lost")
+    if effect.after_ms is not None:
+        parts.append(f"<= {effect.after_ms:.0f} ms at the end")
+    parts.append("TCP survives" if effect.connections_survive else "TCP may break")
+    return ", ".join(parts)

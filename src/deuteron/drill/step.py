@@ -1,0 +1,208 @@
+"""One step of a drill: do it under traffic, watch, and wait until all holds again."""
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from deuteron.drill import acts, effects, invariants, roles, seen, stage
+from deuteron.drill.catalogue import Step
+from deuteron.drill.effects import Effect
+from deuteron.drill.invariants import Subject
+from deuteron.drill.stage import Stage
+from deuteron.drill.traffic import Met, Traffic
+from deuteron.lab import hosts as lab_hosts
+from deuteron.lab.topology import LabError
+
+LEAD_SECONDS = 0.5
+"""Of undisturbed traffic before something is done."""
+FIRST_LOOK_SECONDS = 1.0
+"""After what was done: looking costs processor time, which what is measured needs."""
+BETWEEN_LOOKS_SECONDS = 1.0
+COPY_SECONDS = 3.0
+"""After all has settled: connections are still being copied to candidates that are new."""
+REPAIR_SECONDS = 90.0
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step did and how it went."""
+
+    drill: str
+    step: str
+    hosts: tuple[str, ...]
+    """To which of them it was done."""
+    effect: Effect
+    met: Met | None
+    settled_s: float | None
+    """From the end of what was done; None when it did not settle, or nothing was left that could."""
+    missed: tuple[str, ...]
+    """What was worse than it may be."""
+    evidence: dict[str, Any] | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether everything was as it shall be."""
+        return not self.missed
+
+
+@dataclass(frozen=True)
+class Drilled:
+    """A stage and what is judged on it."""
+
+    stage: Stage
+    subject: Subject
+
+
+def prepare(built: Stage) -> Drilled:
+    """Wait until a new stage has settled, and return it ready to be drilled. Raises LabError."""
+    deadline = time.monotonic() + REPAIR_SECONDS
+    while time.monotonic() < deadline:
+        for unit in seen.plan(built, built.candidates()[0]) or ():
+            if unit["kind"] == "router" and unit["id"] == built.router:
+                subject = Subject(built.router, int(unit["number"]), built.controller())
+                drilled = Drilled(built, subject)
+                settle(drilled, deadline)
+                return drilled
+        time.sleep(0.2)
+    raise LabError(f"no plan of {built.candidates()[0]} has the router")
+
+
+def take(drilled: Drilled, drill: str, step: Step, effect: Effect | None = None) -> Outcome:
+    """Take a step. Raises LabError when it cannot be taken; that it goes badly is in the outcome."""
+    effect = effect or effects.worst(effects.of(act) for act in step.acts)
+    found = roles.of(drilled.stage, drilled.subject, seen.hosts(drilled.stage, kernels=True))
+    done_to = [(act, acts.places(act, found)) for act in step.acts]
+    met, settled = None, None
+    left: list[str] = []
+    if step.traffic:
+        with Traffic(drilled.stage) as traffic:
+            time.sleep(LEAD_SECONDS)
+            last, end = _perform(drilled.stage, done_to)
+            settled = _watch(drilled, end, effect.watch_s)
+            met = traffic.stop(last)
+    else:
+        _, end = _perform(drilled.stage, done_to)
+    if step.settles and settled is None:
+        _revive(drilled.stage)
+        settled, left = _settle(drilled, end, end + effect.settled_s)
+    missed = [*(effects.misses(effect, met) if met else ()), *(f"does not settle: {text}" for text in left)]
+    outcome = Outcome(
+        drill=drill,
+        step=str(step),
+        hosts=tuple(host for _, on in done_to for host in on),
+        effect=effect,
+        met=met,
+        settled_s=settled,
+        missed=tuple(missed),
+        evidence=seen.evidence(drilled.stage) if missed else None,
+    )
+    if step.settles and not left:
+        time.sleep(COPY_SECONDS)
+    return outcome
+
+
+def settle(drilled: Drilled, deadline: float) -> None:
+    """Wait until all invariants hold. Raises LabError with what does not."""
+    _revive(drilled.stage)
+    _, left = _settle(drilled, time.monotonic(), deadline)
+    if left:
+        raise LabError(f"it does not settle: {'; '.join(left)}")
+    time.sleep(COPY_SECONDS)
+
+
+def repair(drilled: Drilled) -> None:
+    """Undo all damage, and wait until all is well. Raises LabError when it does not become so."""
+    built = drilled.stage
+    now = seen.hosts(built, kernels=False)
+    for name, host in now.items():
+        if host.state == "frozen":
+            lab_hosts.ask(built.lab, name, "thaw")
+        if host.state == "off":
+            acts.perform(built, acts.Act("power on", "dead host"), [name])
+        for network in sorted(host.cut):
+            acts.perform(built, acts.Act("heal", "cut host", network), [name])
+    settle(drilled, time.monotonic() + REPAIR_SECONDS)
+
+
+def look(drilled: Drilled) -> list[str]:
+    """Return in words which invariants do not hold now; kernels only when the server's view is well."""
+    built, subject = drilled.stage, drilled.subject
+    now = seen.hosts(built, kernels=False)
+    told = [name for name in built.agents() if now[name].managed]
+    reachable = now[subject.controller].state == "on"
+    view = seen.view(built, []) if reachable else None
+    if found := invariants.in_view(subject, view, now):
+        return found
+    now = seen.hosts(built, kernels=True)
+    view = seen.view(built, told) if reachable else None
+    return [*invariants.in_view(subject, view, now), *invariants.in_kernels(subject, view, now)]
+
+
+def _perform(built: Stage, done_to: Sequence[tuple[acts.Act, Sequence[str]]]) -> tuple[float, float]:
+    """Do it; return the Unix time of the last act and the monotonic time of its end."""
+    last = time.time()
+    for act, on in done_to:
+        last = acts.perform(built, act, on)
+    return last, time.monotonic()
+
+
+def _watch(drilled: Drilled, begin: float, seconds: float) -> float | None:
+    """Let the traffic run; return when all had settled meanwhile, if it had. Raises LabError."""
+    settled = None
+    next_look = begin + FIRST_LOOK_SECONDS
+    while (now := time.monotonic()) < begin + seconds:
+        if settled is None and now >= next_look:
+            settled = _since(begin) if not _looked(drilled) else None
+            next_look = time.monotonic() + BETWEEN_LOOKS_SECONDS
+        time.sleep(0.02)
+    return settled
+
+
+def _settle(drilled: Drilled, begin: float, deadline: float) -> tuple[float | None, list[str]]:
+    """Wait until all holds; return how long that took since `begin`, or what does not hold at the end."""
+    while True:
+        left = _looked(drilled)
+        if not left:
+            return _since(begin), []
+        if time.monotonic() > deadline:
+            return None, left
+        time.sleep(BETWEEN_LOOKS_SECONDS)
+
+
+def _looked(drilled: Drilled) -> list[str]:
+    try:
+        return look(drilled)
+    except LabError as error:  # a host that changes while one looks
+        return [str(error)]
+
+
+def _since(begin: float) -> float:
+    return time.monotonic() - begin
+
+
+def _revive(built: Stage) -> None:
+    """Boot those instances that went with their host, when it is back."""
+    now = seen.hosts(built, kernels=False)
+    there = stage.running(built)
+    for name, (host, _) in stage.PLACED.items():
+        if name not in there and now[host].state == "on":
+            deadline = time.monotonic() + REPAIR_SECONDS
+            while True:
+                try:
+                    stage.boot(built, name)
+                    break
+                except LabError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(1.0)
+
+
+def plain(outcome: Outcome) -> Mapping[str, Any]:
+    """Return an outcome as plain data."""
+    with contextlib.suppress(TypeError):
+        data: dict[str, Any] = msgspec.to_builtins(outcome)
+        return data
+    return {}
