@@ -154,7 +154,11 @@ class Cloud:
 @pytest.fixture
 def cloud(db: Database) -> Iterator[Cloud]:
     """A server on a fresh database; once SQLite, once PostgreSQL."""
-    settings = ServerSettings(agent_down_time=3.0)
+    yield from running(db, ServerSettings(agent_down_time=3.0))
+
+
+def running(db: Database, settings: ServerSettings) -> Iterator[Cloud]:
+    """Run a server with placement until the caller is done."""
     placement = service.start(db, settings)
     done = threading.Event()
     try:
@@ -179,4 +183,4 @@ def _beat(cloud: Cloud, done: threading.Event) -> None:
             agent.tell()
 
 
-__all__ = ["Agent", "Cloud", "Keepalive", "Stream"]
+__all__ = ["Agent", "Cloud", "Keepalive", "Stream", "running"]

@@ -291,10 +291,13 @@ def test_a_deleted_host_goes_from_the_lists(state: State) -> None:
     assert VTEP["c2"] not in blue.vteps
 
 
-@pytest.mark.parametrize("count", range(1, 12))
+@pytest.mark.parametrize("count", range(1, MAX_CANDIDATES + 1))
 def test_candidates_never_promote_themselves_together(count: int) -> None:
-    """A backup waits (256 - priority) / 256 of an advert longer: 3 ms apart at 20 ms for up to six."""
-    skews = [(256 - priority(position, count)) / 256 * 20 for position in range(count)]
-    assert all(1 <= priority(position, count) <= 254 for position in range(count))
+    """A backup waits (256 - priority) / 256 of an advert longer: at 20 ms the first four are 3.9 ms apart."""
+    priorities = [priority(position, count) for position in range(count)]
+    assert all(1 <= one <= 254 for one in priorities)
+    skews = [(256 - one) / 256 * 20 for one in priorities]
     gaps = [after - before for before, after in itertools.pairwise(skews)]
-    assert all(gap >= (3 if count <= 6 else 1.5) for gap in gaps)
+    assert all(gap > 3.9 for gap in gaps[:3])
+    assert all(gap > 3.8 for gap in gaps) or count > 6
+    assert all(gap > 0 for gap in gaps), "no two with one priority"
