@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -72,9 +73,12 @@ def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) ->
     managers = _managers(settings, parsed, context, l2)
     reconciler = Reconciler(PlanFile(context.state_dir / "plan.ndjson"), managers, context.status)
 
+    watchers = [l2, *(manager for manager in managers if isinstance(manager, MetadataManager))]
+
     def device_changed(name: str) -> None:
-        if l2.concerns(name):
-            reconciler.wake(l2, lambda: l2.device_changed(name))
+        for watcher in watchers:
+            if watcher.concerns(name):
+                reconciler.wake(watcher, partial(watcher.device_changed, name))
 
     threads: list[threading.Thread] = [
         LinkMonitor(device_changed, reconciler.recheck),
