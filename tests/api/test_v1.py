@@ -44,10 +44,17 @@ class Described:
             self.typed(value, schema, where)
 
     def typed(self, value: Any, schema: dict[str, Any], where: str) -> None:
-        kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+        kinds: dict[str, Any] = {
+            "object": dict,
+            "array": list,
+            "string": str,
+            "boolean": bool,
+            "null": type(None),
+        }
         if schema["type"] in ("integer", "number"):
-            number = int if schema["type"] == "integer" else (int, float)
-            assert isinstance(value, number), f"{where}: {value!r}"
+            assert isinstance(value, int if schema["type"] == "integer" else int | float), (
+                f"{where}: {value!r}"
+            )
             assert not isinstance(value, bool), f"{where}: {value!r}"
             return
         assert isinstance(value, kinds[schema["type"]]), f"{where}: {value!r} is no {schema['type']}"

@@ -102,7 +102,7 @@ def test_the_status_says_what_is_wrong_once_for_all_with_the_same_reason() -> No
     assert found.problems == [
         "b: silent, for 34 s",
         "network n: b is silent, for 34 s",
-        "router r0, r1, r2 and 2 more: b is silent, for 34 s",
+        "routers r0, r1, r2 and 2 more: b is silent, for 34 s",
     ]
     assert [one.level for one in found.routers] == ["DEGRADED"] * 5
     assert (found.hosts[0].active_routers, found.hosts[1].active_routers) == (5, 0)

@@ -14,7 +14,7 @@ from deuteron.api.codec import JSON, encode
 from deuteron.api.operation import Operation, endpoint
 from deuteron.api.services import Services
 from deuteron.api.v2 import merged
-from deuteron.placement import planned, status
+from deuteron.placement import audit, planned, status
 from deuteron.resources import instances
 from deuteron.resources.call import Call
 
@@ -60,6 +60,17 @@ def show_status(call: Call) -> status.Status:
     return status.of_all(call)
 
 
+class Hosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names of hosts."""
+
+    host: list[str]
+
+
+def ok_to_stop(call: Call, query: Hosts) -> audit.Audit:
+    """Show what breaks, fails over or loses redundancy when hosts stop."""
+    return audit.of_hosts(call, query.host)
+
+
 OPERATIONS = (
     Operation("POST", "/v1/routers/{router_id}/move", move_router, writes=True, status=202),
     Operation("GET", "/v1/routers/{router_id}/moves", list_moves),
@@ -68,6 +79,7 @@ OPERATIONS = (
     Operation("GET", "/v1/instances/{device_id}", show_instance),
     Operation("DELETE", "/v1/instances/{device_id}", delete_instance, writes=True),
     Operation("GET", "/v1/status", show_status),
+    Operation("GET", "/v1/ok-to-stop", ok_to_stop),
 )
 
 

@@ -210,7 +210,7 @@ def _network(one: Network, found: Health) -> NetworkStatus:
 def _wrong(picture: Picture, routers: dict[str, Health], networks: dict[str, Health]) -> list[Wrong]:
     """Return what is wrong, in words, the worst first."""
     found = [one for host in picture.hosts.values() for one in _wrong_host(host)]
-    found += _uplinks(picture)
+    found += [*_uplinks(picture), *_incidents(picture)]
     found += _together("router", ((one, routers[one.id]) for one in picture.routers))
     found += _together("network", ((one, networks[one.id]) for one in picture.networks))
     return sorted(found, key=lambda one: (-health.LEVELS.index(one.level), one.kind, one.names))
@@ -244,6 +244,23 @@ def _uplinks(picture: Picture) -> Iterable[Wrong]:
         )
 
 
+def _incidents(picture: Picture) -> Iterable[Wrong]:
+    """Yield the incidents that last."""
+    names = {one.id: one.name or one.id for one in picture.routers}
+    for one in picture.incidents:
+        if one.ended is None:
+            routers = [names.get(id_, id_) for id_ in one.routers]
+            text = f"{' and '.join(one.hosts)} are active at once: {one.cause}"
+            yield Wrong(
+                level="BROKEN",
+                kind="router",
+                names=routers,
+                ids=list(one.routers),
+                text=text,
+                since=one.began,
+            )
+
+
 def _of_host(host: Host, text: str, since: float | None) -> Wrong:
     return Wrong(level="DEGRADED", kind="host", names=[host.name], ids=[host.name], text=text, since=since)
 
@@ -273,6 +290,6 @@ def _line(one: Wrong, now: float) -> str:
     names = ", ".join(one.names[:_NAMED])
     if len(one.names) > _NAMED:
         names += f" and {len(one.names) - _NAMED} more"
-    who = names if one.kind == "host" else f"{one.kind} {names}"
+    who = names if one.kind == "host" else f"{one.kind}{'s' if len(one.names) > 1 else ''} {names}"
     age = "" if one.since is None else f", for {now - one.since:.0f} s"
     return f"{who}: {one.text}{age}"

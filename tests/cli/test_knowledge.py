@@ -1,0 +1,110 @@
+"""ok-to-stop, status and history as people and scripts see them."""
+
+import json
+
+import pytest
+
+from deuteron.placement import status
+from tests.cli.conftest import Command
+from tests.placement.cloud import Cloud
+
+
+def build(cloud: Cloud) -> dict[str, str]:
+    """Two network hosts, a redundant router and one that is not, a network with two DHCP servers."""
+    for name in ("net1", "net2"):
+        cloud.agent(name)
+    made = {"net": cloud.network()["id"]}
+    made["r1"] = cloud.create("routers", name="r1", ha=True)["id"]
+    made["billing"] = cloud.create("routers", name="billing", ha=False)["id"]
+    cloud.until(lambda: is_well(cloud))
+    return made
+
+
+def is_well(cloud: Cloud) -> bool:
+    """Whether everything is there and well."""
+    found = cloud.call(status.of_all)
+    count = len(found.routers) + len(found.networks)
+    return count == 3 and found.level == "OK"
+
+
+def die(cloud: Cloud, name: str) -> None:
+    """Let an agent fall silent until the server knows."""
+    cloud.agents[name].silent = True
+    cloud.until(lambda: any(not one.alive for one in cloud.call(status.of_all).hosts))
+
+
+def test_all_is_well(cloud: Cloud, deuteron: Command) -> None:
+    build(cloud)
+    said = deuteron("status")
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith("all is well: 2 hosts, 2 routers, DHCP on 1 networks\n")
+    assert all(len(line) <= 80 for line in said.out.splitlines())
+    assert [line.split()[0] for line in said.out.splitlines() if line] == [
+        "all", "HOST", "net1", "net2", "ROUTER", "billing", "r1",
+    ]  # fmt: skip
+
+
+def test_what_is_wrong_is_said_first_with_its_time(cloud: Cloud, deuteron: Command) -> None:
+    build(cloud)
+    die(cloud, "net2")
+    said = deuteron("status")
+    assert said.status == 1
+    assert said.out.startswith("WRONG NOW  FOR")
+    assert "net2: silent" in said.out
+    assert all(len(line) <= 80 for line in said.out.splitlines())
+    answer = json.loads(deuteron("status", "--json").out)
+    assert answer["level"] in ("DEGRADED", "BROKEN")
+    assert {"net2: silent"} <= {line.partition(", for")[0] for line in answer["problems"]}
+
+
+def test_ok_to_stop(cloud: Cloud, deuteron: Command) -> None:
+    build(cloud)
+    states = {one["name"]: one["active"] for one in json.loads(deuteron("status", "--json").out)["routers"]}
+    carrying, other = states["billing"], "net1" if states["billing"] == "net2" else "net2"
+    bad = deuteron("ok-to-stop", carrying)
+    assert bad.status == 1
+    assert "BROKEN    router billing: not redundant" in bad.out
+    assert "deuteron move billing" in bad.out
+    assert bad.out.rstrip().endswith("NOT ok to stop: 1 thing would break")
+    good = deuteron("ok-to-stop", other)
+    assert good.status == 0
+    assert "DEGRADED  router r1" in good.out
+    assert good.out.rstrip().endswith("ok to stop: nothing breaks")
+    both = json.loads(deuteron("ok-to-stop", "--json", "net1", "net2").out)
+    assert not both["ok"]
+    assert {name for one in both["findings"] if one["level"] == "BROKEN" for name in one["names"]} == {
+        "r1", "billing", "net",
+    }  # fmt: skip
+
+
+def test_what_cannot_be_told_ends_with_two(cloud: Cloud, deuteron: Command, nowhere: Command) -> None:
+    cloud.agent("net1")
+    said = deuteron("ok-to-stop", "net9")
+    assert (said.status, said.out) == (2, "")
+    assert said.err == ("deuteron ok-to-stop: cannot tell: There is no host net9 (there are: net1).\n")
+    for words in (["status"], ["ok-to-stop", "net1"], ["history", "r1"]):
+        said = nowhere(*words)
+        assert said.status == 2
+        assert "http://127.0.0.1:1 does not answer" in said.err
+    assert deuteron("history", "r9").err == "deuteron history: there is no router r9\n"
+
+
+def test_history_says_from_where_to_where_and_why(cloud: Cloud, deuteron: Command) -> None:
+    build(cloud)
+    said = deuteron("history", "r1")
+    lines = said.out.splitlines()
+    assert (said.status, lines[0].split()) == (0, ["EPOCH", "FROM", "->", "TO", "WHEN", "GAP", "WHY"])
+    assert lines[1].split()[:4] in (["1", "-", "->", "net1"], ["1", "-", "->", "net2"])
+    assert json.loads(deuteron("history", "--json", "r1").out)[0]["from"] is None
+
+
+@pytest.mark.parametrize("piped", [True, False])
+def test_nothing_is_cut_where_nobody_reads_columns(
+    cloud: Cloud, deuteron: Command, monkeypatch: pytest.MonkeyPatch, piped: bool
+) -> None:
+    build(cloud)
+    cloud.create("routers", name="x" * 200, ha=False)
+    if piped:
+        monkeypatch.delenv("COLUMNS")
+    out = deuteron("status").out
+    assert "x" * 200 in out
