@@ -48,10 +48,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     dhcp_agents_per_network: int = 2
     """Hosts that serve DHCP for a network."""
+    dhcp_load_type: Literal["networks", "subnets", "ports"] = "networks"
+    """What is counted to find the host that serves the least DHCP."""
     l3_ha: bool = False
     """Whether a new router whose creator does not say is redundant."""
     max_l3_agents_per_router: int = 3
     """Candidate hosts of a redundant router; 0 for all."""
+    ha_candidate_replacement_delay: float = 300.0
+    """A dead candidate of a redundant router is replaced after so long."""
+    strict_router_mode_change: bool = False
+    """Whether a router must be administratively down when it becomes redundant, or ceases to be."""
     ha_vrrp_advert_ms: int = 20
     """Milliseconds between two adverts of an active host."""
     l3_ha_net_cidr: str = "169.254.192.0/18"

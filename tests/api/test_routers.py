@@ -48,8 +48,34 @@ def test_what_is_not_built_is_refused(api: Client) -> None:
     assert api.refused("router", distributed=True) == (501, "NotBuiltYet")
     router = api.make("router", distributed=False)["id"]
     assert api.put(f"/routers/{router}", {"router": {"distributed": True}}).status == 501
-    assert api.put(f"/routers/{router}", {"router": {"ha": True}}).status == 501
-    assert api.put(f"/routers/{router}", {"router": {"ha": False}}).status == 200
+
+
+def test_a_router_that_is_up_becomes_redundant_and_plain_again(api: Client, topology: Topology) -> None:
+    for ha, owner in (
+        (True, "network:ha_router_replicated_interface"),
+        (True, "network:ha_router_replicated_interface"),
+        (False, "network:router_interface"),
+    ):
+        changed = api.put(f"/routers/{topology.router}", {"router": {"ha": ha}})
+        assert changed.status == 200, changed
+        assert (changed.body["router"]["ha"], changed.body["router"]["status"]) == (ha, "ACTIVE")
+        assert api.shown("port", topology.interface)["device_owner"] == owner
+    listed = api.get(f"/ports?device_id={topology.router}&device_owner=network:router_gateway").body["ports"]
+    assert len(listed) == 1
+
+
+@pytest.mark.parametrize("settings", [ServerSettings(strict_router_mode_change=True)])
+def test_a_strict_server_changes_routers_that_are_down(
+    api: Client, topology: Topology, settings: ServerSettings
+) -> None:
+    path = f"/routers/{topology.router}"
+    refused = api.put(path, {"router": {"ha": True}})
+    assert (refused.status, refused.error) == (400, "BadRequest")
+    assert "Please set router admin_state_up to False" in refused.body["NeutronError"]["message"]
+    assert api.put(path, {"router": {"ha": False}}).status == 200
+    assert api.put(path, {"router": {"ha": True, "admin_state_up": False}}).status == 200
+    assert api.put(path, {"router": {"admin_state_up": True}}).status == 200
+    assert api.put(path, {"router": {"ha": False, "admin_state_up": True}}).status == 400
 
 
 def test_a_gateway_is_given_changed_and_taken(api: Client, topology: Topology) -> None:

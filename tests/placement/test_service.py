@@ -1,7 +1,6 @@
 """The placement loop with a real database and agents that pretend."""
 
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,22 +9,23 @@ from sqlalchemy import Table
 
 from deuteron.placement import moves, planned
 from deuteron.placement.service import Placement
-from deuteron.plan.units import Dhcp, Election, Lease, Remote, Router
-from deuteron.resources import hosts, registry, scheduling
-from deuteron.resources.agent import agent_id
+from deuteron.plan.units import Dhcp, Election, Lease, Remote
+from deuteron.resources import hosts, scheduling
 from deuteron.resources.call import Call
 from tests.placement.cloud import Cloud
-
-
-@pytest.fixture
-def cloud(database_url: str) -> Iterator[Cloud]:
-    made = Cloud(database_url)
-    yield made
-    made.close()
-
-
-def dhcp_hosts(cloud: Cloud, network: str) -> list[str]:
-    return sorted(name for name, agent in cloud.agents.items() if network in agent.units(Dhcp))
+from tests.placement.steps import (
+    active,
+    another,
+    by_hand,
+    dhcp_hosts,
+    last_move,
+    move,
+    open_on,
+    redundant_router,
+    routers_of,
+    seen_until,
+    set_agent,
+)
 
 
 def test_a_network_gets_two_dhcp_servers_on_different_hosts(cloud: Cloud) -> None:
@@ -38,7 +38,6 @@ def test_a_network_gets_two_dhcp_servers_on_different_hosts(cloud: Cloud) -> Non
     cloud.until(lambda: all(port["id"] in cloud.agents[name].units(Lease) for name in hosts))
     units = [cloud.agents[name].units(Dhcp)[network] for name in hosts]
     assert units[0].addresses != units[1].addresses
-    assert all(unit.metadata for unit in units)
 
 
 def test_a_ports_dhcp_options_reach_all_servers_and_null_is_none(cloud: Cloud) -> None:
@@ -85,46 +84,6 @@ def test_without_resolvers_of_its_own_a_subnet_has_all_its_dhcp_servers(cloud: C
     cloud.until(lambda: len(told()) == 1 and set(*told()) == own)
 
 
-def routers_of(cloud: Cloud, router: str) -> dict[str, Router]:
-    found = {name: agent.units(Router).get(router) for name, agent in cloud.agents.items()}
-    return {name: unit for name, unit in found.items() if unit}
-
-
-def active(cloud: Cloud, router: str) -> str | None:
-    return cloud.db.read_now(lambda tx: moves.active_host(tx, router))
-
-
-def open_on(cloud: Cloud, router: str) -> set[str]:
-    """The hosts whose agent, by what it knows, has the router's gate open."""
-    found = set()
-    for name, unit in routers_of(cloud, router).items():
-        state = cloud.agents[name].states.get(unit.election or "")
-        if (
-            unit.gate == "open"
-            or unit.draining
-            or (unit.gate == "election" and state and state.state == "active")
-        ):
-            found.add(name)
-    return found
-
-
-@pytest.fixture
-def three(cloud: Cloud) -> Cloud:
-    for name in ("net1", "net2", "net3"):
-        cloud.agent(name)
-    return cloud
-
-
-def redundant_router(cloud: Cloud) -> str:
-    external = cloud.external()
-    inside = cloud.network("10.1.0.0/24")
-    made = cloud.create("routers", ha=True, external_gateway_info={"network_id": external["id"]})
-    subnets = [one for one in cloud.list("subnets") if one["network_id"] == inside["id"]]
-    cloud.action("routers", made["id"], "add_router_interface", subnet_id=subnets[0]["id"])
-    cloud.until(lambda: len(routers_of(cloud, made["id"])) == 3 and active(cloud, made["id"]))
-    return str(made["id"])
-
-
 def test_a_redundant_router_is_built_on_three_hosts_and_active_on_the_first(three: Cloud) -> None:
     router = redundant_router(three)
     units = three.until(lambda: [u for u in routers_of(three, router).values() if u.gateway and u.interfaces])
@@ -161,31 +120,6 @@ def test_a_promotion_is_written_down_with_its_cause(three: Cloud) -> None:
     assert [(one["from"], one["to"], one["epoch"]) for one in history[:1]] == [(first, second, len(history))]
     remote = [unit for a in three.agents.values() for unit in a.units(Remote).values() if unit.moves]
     assert remote
-
-
-def move(cloud: Cloud, router: str, target: str) -> list[set[str]]:
-    """Move a router and wait for the end; return on which hosts it was open meanwhile."""
-    cloud.call(lambda call: planned.move(call, router, target))
-    seen: list[set[str]] = []
-
-    def moved() -> bool:
-        seen.append(open_on(cloud, router))
-        return not running(cloud, router)
-
-    cloud.until(moved)
-    return seen
-
-
-def running(cloud: Cloud, router: str) -> bool:
-    return bool(cloud.call(lambda call: moves.running(call.tx, router)))
-
-
-def last_move(cloud: Cloud, router: str) -> dict[str, Any]:
-    return cloud.call(lambda call: planned.moves_of(call, router))[0]
-
-
-def another(cloud: Cloud, host: str | None) -> str:
-    return next(name for name in sorted(cloud.agents) if name != host)
 
 
 @pytest.mark.parametrize("times", [1, 4])
@@ -316,37 +250,6 @@ def test_silence_while_the_server_was_away_is_nobodys_fault(database_url: str) -
         cloud.until(lambda: dhcp_hosts(cloud, network) == before)
     finally:
         cloud.close()
-
-
-def by_hand(cloud: Cloud, verb: str, kind: str, id_: str, host: str) -> None:
-    """Add to, or remove from, an agent of a host."""
-    role, key = ("dhcp", "dhcp-networks") if kind == "network" else ("l3", "l3-routers")
-    child = registry.load().resources["agents"].children[key]
-    agent = agent_id(host, role)
-
-    def work(call: Call) -> None:
-        if verb == "add" and child.add:
-            child.add(call, agent, {f"{kind}_id": id_})
-        elif child.remove:
-            child.remove(call, agent, id_)
-
-    cloud.call(work)
-
-
-def set_agent(cloud: Cloud, host: str, role: str, *, up: bool) -> None:
-    cloud.update("agents", agent_id(host, role), admin_state_up=up)
-
-
-def seen_until(cloud: Cloud, router: str, true: Callable[[], object]) -> list[set[str]]:
-    """Wait until something is true and the router rests; return on which hosts it was open meanwhile."""
-    seen: list[set[str]] = []
-
-    def done() -> bool:
-        seen.append(open_on(cloud, router))
-        return bool(true()) and not running(cloud, router)
-
-    cloud.until(done)
-    return seen
 
 
 def test_dhcp_servers_are_added_and_removed_by_hand(three: Cloud) -> None:

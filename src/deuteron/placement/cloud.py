@@ -1,15 +1,25 @@
 """What placement sees of the hosts: who is alive, able, and how much each carries."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
-from deuteron.placement.decide import Candidate
-from deuteron.resources.hosts import AGENT_TYPES, agent_settings, dhcp_server, host, router_candidate
+from deuteron.placement.decide import Candidate, Unfit
+from deuteron.resources import port, subnet
+from deuteron.resources.hosts import (
+    AGENT_TYPES,
+    agent_settings,
+    dhcp_server,
+    drain,
+    election,
+    host,
+    router_candidate,
+)
 from deuteron.store import Tx
 
 
@@ -32,6 +42,10 @@ class Cloud(msgspec.Struct, frozen=True):
     alive: frozenset[str]
     silent: frozenset[str]
     """Hosts silent for so long that they count as dead. Of others that are not alive nothing is known yet."""
+    gone: frozenset[str] = frozenset()
+    """Hosts dead for so long that nobody waits for them any more."""
+    draining: frozenset[str] = frozenset()
+    """Hosts that are to be empty: they get nothing new."""
 
     def fit(
         self,
@@ -47,50 +61,80 @@ class Cloud(msgspec.Struct, frozen=True):
         that are `off`.
         """
         return {
-            name: Candidate(name=name, zone=row.zone, load=load.carried[name], leads=load.led[name])
+            name: self.candidate(name, load)
             for name, row in self.hosts.items()
             if self.able(name, role, physical_networks)
             and name not in self.silent
             and name not in off
             and role not in row.disabled
-            and (name in current or name in self.alive)
+            and (name in current or (name in self.alive and name not in self.draining))
         }
 
-    def disabled_of(
-        self, current: Sequence[str], role: str, physical_networks: Collection[str] = ()
-    ) -> list[str]:
-        """Return those of some hosts that could go on, but for the administrator who wants them empty."""
-        return [
-            name
-            for name in current
-            if self.able(name, role, physical_networks)
-            and name not in self.silent
-            and role in self.hosts[name].disabled
-        ]
+    def unfit(
+        self,
+        role: str,
+        load: "Load",
+        current: Sequence[str],
+        physical_networks: Collection[str] = (),
+        leaving: Collection[str] = (),
+        *,
+        patient: bool = False,
+    ) -> Unfit:
+        """Return what is to be done with those hosts of `current` that are not fit.
+
+        It is `leaving` some of them. Those that died not long ago are awaited, if `patient`.
+        """
+        able = [name for name in current if self.able(name, role, physical_networks)]
+        dead = [name for name in able if name in self.silent]
+        return Unfit(
+            silent=dead,
+            awaited={name: self.candidate(name, load) for name in dead if patient and name not in self.gone},
+            leaving=[name for name in able if name in leaving],
+            disabled=[name for name in able if name not in dead and role in self.hosts[name].disabled],
+        )
+
+    def candidate(self, name: str, load: "Load") -> Candidate:
+        """Return a host as the decision sees it."""
+        return Candidate(name=name, zone=self.hosts[name].zone, load=load.carried[name], leads=load.led[name])
 
     def able(self, name: str, role: str, physical_networks: Collection[str] = ()) -> bool:
         """Whether a host has a role and is attached to physical networks."""
         row = self.hosts.get(name)
         return row is not None and role in row.roles and row.physical_networks.issuperset(physical_networks)
 
-    def silent_of(
-        self, current: Sequence[str], role: str, physical_networks: Collection[str] = ()
-    ) -> list[str]:
-        """Return those of some hosts that are able, but dead."""
-        return [n for n in current if n in self.silent and self.able(n, role, physical_networks)]
+    def in_use(
+        self,
+        role: str,
+        current: Collection[str],
+        physical_networks: Collection[str] = (),
+        off: Collection[str] = (),
+    ) -> int:
+        """Return on how many hosts something could be, if all were alive."""
+        return sum(
+            name not in self.draining and (name in current or role not in row.disabled)
+            for name, row in self.hosts.items()
+            if self.able(name, role, physical_networks) and name not in off
+        )
 
 
-def look(tx: Tx, down_after: float, watching_since: float) -> Cloud:
+def look(tx: Tx, down_after: float, watching_since: float, patience: float = math.inf) -> Cloud:
     """Return the hosts as they are now.
 
     A host is dead when it was silent for `down_after` seconds while somebody listened: after a stop of the
-    server, all hosts get that time to be heard.
+    server, all hosts get that time to be heard. Nobody waits any more for one that was so for `patience`.
     """
     now = time.time()
     hosts = {row.name: _host(row) for row in tx.execute(select(host))}
-    quiet = {name for name, row in hosts.items() if now - row.last_seen > down_after}
-    silent = quiet if now - watching_since > down_after else set()
-    return Cloud(hosts, frozenset(hosts.keys() - quiet), frozenset(silent))
+    quiet = {name: now - max(row.last_seen, watching_since) for name, row in hosts.items()}
+    alive = {name for name, row in hosts.items() if now - row.last_seen <= down_after}
+    silent = {name for name, seconds in quiet.items() if seconds > down_after}
+    return Cloud(
+        hosts,
+        frozenset(alive),
+        frozenset(silent),
+        frozenset(name for name in silent if quiet[name] > patience),
+        frozenset(tx.execute(select(drain.c.host)).scalars()),
+    )
 
 
 def _host(row: Any) -> Host:
@@ -106,21 +150,49 @@ def _host(row: Any) -> Host:
 
 
 class Load(msgspec.Struct, frozen=True):
-    """How many each host carries, and of how many it is the first candidate."""
+    """How many each host carries, and for how many it is the active one."""
 
     carried: Counter[str]
     led: Counter[str]
 
 
-def load_of(tx: Tx, role: str) -> Load:
-    """Return what the hosts carry in a role."""
-    table = router_candidate if role == "l3" else dhcp_server
-    counted = select(table.c.host, func.count().label("carried")).group_by(table.c.host)
-    carried = Counter({row.host: row.carried for row in tx.execute(counted)})
-    if role != "l3":
-        return Load(carried, Counter())
-    first = counted.where(router_candidate.c.position == 0)
-    return Load(carried, Counter({row.host: row.carried for row in tx.execute(first)}))
+def load_of(tx: Tx, role: str, load_type: str = "networks") -> Load:
+    """Return what the hosts carry in a role.
+
+    DHCP servers count by `load_type` as one each ("networks"), or as many as they serve "subnets" or "ports".
+    """
+    if role == "l3":
+        return Load(_count(tx, _CANDIDATES), _count(tx, _ACTIVE))
+    return Load(_count(tx, _DHCP[load_type]), Counter())
+
+
+def _count(tx: Tx, statement: Select[Any]) -> Counter[str]:
+    return Counter({row.host: row.carried for row in tx.execute(statement)})
+
+
+def _counted(table: Any) -> Select[Any]:
+    return select(table.c.host, func.count().label("carried")).group_by(table.c.host)
+
+
+_CANDIDATES = _counted(router_candidate)
+# An election without a winner so far will have its first candidate active.
+_ACTIVE = (
+    _counted(router_candidate)
+    .outerjoin(election, election.c.id == router_candidate.c.election_id)
+    .where(
+        or_(
+            router_candidate.c.gate == "open",
+            election.c.active == router_candidate.c.host,
+            and_(election.c.active.is_(None), router_candidate.c.position == 0),
+        )
+    )
+)
+_SUBNETS, _PORTS = subnet.resource.table, port.resource.table
+_DHCP = {
+    "networks": _counted(dhcp_server),
+    "subnets": _counted(dhcp_server).join(_SUBNETS, _SUBNETS.c.network_id == dhcp_server.c.network_id),
+    "ports": _counted(dhcp_server).join(_PORTS, _PORTS.c.network_id == dhcp_server.c.network_id),
+}
 
 
 def of(statement: Select[Any], column: ColumnElement[Any], ids: Collection[str] | None) -> Select[Any]:

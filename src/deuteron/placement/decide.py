@@ -19,7 +19,20 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     load: int = 0
     """How many of the same kind it carries."""
     leads: int = 0
-    """Of how many it is the first in the list."""
+    """Of how many it is the active one."""
+
+
+class Unfit(msgspec.Struct, frozen=True, kw_only=True):
+    """Hosts that carry it now, are not fit, and are not simply to be left."""
+
+    silent: Collection[str] = ()
+    """Dead: kept if nobody replaces them."""
+    awaited: Mapping[str, Candidate] = {}
+    """Dead, but not for long: nobody replaces them yet, as long as another one is fit."""
+    leaving: Collection[str] = ()
+    """To be emptied: kept if nobody replaces them, but not as the first one."""
+    disabled: Collection[str] = ()
+    """Taken out of use: kept if there is nobody else at all."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -33,49 +46,73 @@ def choose(
     wanted: int,
     current: Sequence[str],
     fit: Mapping[str, Candidate],
-    silent: Collection[str],
+    unfit: Unfit | None = None,
     zones: Sequence[str] = (),
     asked: Collection[str] = (),
-    disabled: Collection[str] = (),
 ) -> Choice:
     """Choose up to `wanted` hosts among those that are `fit` (able, and alive), and all that are `asked` for.
 
-    `current` are the hosts now, in order; those of them that are `silent` (dead, but able) are kept if nobody
-    replaces them, those that are `disabled` if there is nobody else at all; others that are not fit go. More
-    than `wanted` that nobody asked for are cut from the end, the silent ones first.
+    `current` are the hosts now, in order, the active one first. Those that are fit come first; of others,
+    `unfit` says what becomes of them, and those that it does not name go. More than `wanted` that nobody
+    asked for are cut from the end, the dead ones first.
     """
-    stay = [host for host in current if host in fit]
-    surplus = [host for host in stay if host not in asked][wanted:]
-    stay = [host for host in stay if host not in surplus]
+    unfit = unfit or Unfit()
+    alive = [host for host in current if host in fit]
+    dead = [host for host in current if host in unfit.awaited and host not in fit] if alive else []
+    surplus = [host for host in alive + dead if host not in asked][wanted:]
+    stay = [host for host in alive if host not in surplus]
+    awaited = [host for host in dead if host not in surplus]
     new = sorted(host for host in asked if host in fit and host not in stay)
-    new += _pick(wanted - len(stay) - len(new), stay + new, fit, zones)
-    last = [] if stay or new else [host for host in current if host in disabled]
-    silenced = [host for host in current if host not in fit and host in silent]
-    gone = [host for host in current if host not in fit and host not in silent and host not in last]
-    waiting = silenced[: max(0, wanted - len(stay) - len(new) - len(last))]
-    kept = waiting + last
-    hosts = [host for host in current if host in stay or host in kept] + new
+    taken = stay + awaited + new
+    new += _pick(wanted - len(taken), taken, {**unfit.awaited, **fit}, fit, zones)
+    kept = _kept(wanted - len(stay + awaited + new), not (stay or new), current, fit, unfit)
+    hosts = [*stay, *new, *kept["leaving"], *kept["disabled"], *awaited, *kept["silent"]]
     if not current and hosts:
         first = min(hosts, key=lambda host: (fit[host].leads, hosts.index(host)))
         hosts = [first, *(host for host in hosts if host != first)]
-    elif hosts and hosts[0] not in fit and stay + new + last:
-        first = (stay + new + last)[0]
-        hosts = [first, *(host for host in hosts if host != first)]
+    left = [host for host in current if host not in hosts and host not in surplus]
     changes = {
-        "silent": [host for host in silenced if host not in kept],
-        "not able or not wanted there": gone,
+        "silent": [host for host in left if host in unfit.silent],
+        "leaving": [host for host in left if host in unfit.leaving and host not in unfit.silent],
+        "not able or not wanted there": [
+            host for host in left if host not in unfit.silent and host not in unfit.leaving
+        ],
         f"more than {wanted}": surplus,
         "asked for": [host for host in new if host in asked],
         "carrying least": [host for host in new if host not in asked],
-        "silent, but there is nobody instead": waiting,
-        "disabled, but there is nobody instead": last,
+        "silent, but not for long": awaited,
+        "silent, but there is nobody instead": kept["silent"],
+        "leaving, but there is nobody instead": kept["leaving"],
+        "disabled, but there is nobody instead": kept["disabled"],
     }
     return Choice(tuple(hosts), _reason(current, hosts, changes))
 
 
-def _pick(count: int, stay: Sequence[str], fit: Mapping[str, Candidate], zones: Sequence[str]) -> list[str]:
-    used = [fit[host].zone for host in stay]
-    left = [candidate for name, candidate in sorted(fit.items()) if name not in stay]
+def _kept(
+    room: int, nobody: bool, current: Sequence[str], fit: Collection[str], unfit: Unfit
+) -> dict[str, list[str]]:
+    """Return which of the hosts that are not fit are kept for want of others, by why they are not fit."""
+    rest = [host for host in current if host not in fit]
+    leaving = [host for host in rest if host in unfit.leaving and host not in unfit.silent][: max(0, room)]
+    disabled = [host for host in rest if host in unfit.disabled and host not in leaving] if nobody else []
+    known = {*leaving, *disabled, *(() if nobody else unfit.awaited)}
+    silent = [host for host in rest if host in unfit.silent and host not in known]
+    return {
+        "leaving": leaving,
+        "disabled": disabled,
+        "silent": silent[: max(0, room - len(leaving) - len(disabled))],
+    }
+
+
+def _pick(
+    count: int,
+    taken: Sequence[str],
+    known: Mapping[str, Candidate],
+    fit: Mapping[str, Candidate],
+    zones: Sequence[str],
+) -> list[str]:
+    used = [known[host].zone for host in taken]
+    left = [candidate for name, candidate in sorted(fit.items()) if name not in taken]
     picked: list[str] = []
     while left and len(picked) < count:
         best = min(

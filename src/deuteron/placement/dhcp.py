@@ -45,8 +45,10 @@ class Servers(msgspec.Struct, frozen=True):
     """Hosts that were asked for, are dead and replaced: they are not asked for any more."""
 
 
-def decide(facts: Facts, cloud: Cloud, load: Load, wanted: int) -> Servers:
-    """Return where a network's DHCP servers should be."""
+def decide(
+    facts: Facts, cloud: Cloud, load: Load, wanted: int, leaving: frozenset[str] = frozenset()
+) -> Servers:
+    """Return where a network's DHCP servers should be: not on those `leaving`, if there are others."""
     if not facts.served:
         return Servers({}, "no subnet with DHCP is left")
     before = {slot: server.host for slot, server in sorted(facts.servers.items())}
@@ -56,13 +58,12 @@ def decide(facts: Facts, cloud: Cloud, load: Load, wanted: int) -> Servers:
     choice = choose(
         wanted,
         current,
-        cloud.fit(ROLE, load, current, physical, wishes.off),
-        cloud.silent_of(left, ROLE, physical),
+        cloud.fit(ROLE, load, current, physical, wishes.off | leaving),
+        cloud.unfit(ROLE, load, left, physical, leaving),
         facts.zones,
         wishes.on,
-        cloud.disabled_of(left, ROLE, physical),
     )
-    dropped = (wishes.on & cloud.silent) - set(choice.hosts)
+    dropped = (wishes.on & (cloud.silent | leaving)) - set(choice.hosts)
     return Servers(assign(before, choice.hosts), choice.reason, dropped)
 
 
@@ -136,10 +137,11 @@ def _servers(tx: Tx, ids: Collection[str] | None) -> dict[str, dict[int, Server]
     return found
 
 
-def place(call: Call, cloud: Cloud, network_id: str) -> str:
+def place(call: Call, cloud: Cloud, network_id: str, leaving: frozenset[str] = frozenset()) -> str:
     """Make the DHCP servers of a network what they should be; return what was done."""
     facts = facts_of(call.tx, [network_id]).get(network_id, Facts(frozenset(), {}))
-    wanted = decide(facts, cloud, load_of(call.tx, ROLE), call.settings.dhcp_agents_per_network)
+    load = load_of(call.tx, ROLE, call.settings.dhcp_load_type)
+    wanted = decide(facts, cloud, load, call.settings.dhcp_agents_per_network, leaving)
     for name in wanted.dropped:
         forget_wishes(call.tx, ROLE, network_id, host=name)
     for slot, server in facts.servers.items():

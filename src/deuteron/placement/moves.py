@@ -1,13 +1,15 @@
 """A router's way to other candidates without a lost packet: a small machine that lives in the database.
 
 No election is ever asked to change: the router goes over to another one, which has the wanted host active.
+The same machine changes who stands by, and makes a router redundant or plain: then target and source are the
+same, and that one's gate is open all the time.
 
     requested -> build     twins on the new candidates, closed; the election that has the target active
     build     -> drain     the host that is left goes on forwarding with another source address
     drain     -> switch    all others follow the new election: the target opens and announces itself
     switch    -> overlap   both forward, until all that was on its way has arrived
     overlap   -> close     the host that was left closes, or goes
-    close     -> done
+    close     -> done      whoever is no candidate any more has gone
 
 Each step waits until the agents concerned have acknowledged the one before. One that is not acknowledged in
 time leads back to what was before (`failed`), as long as the source is still open; from then on only forward.
@@ -97,10 +99,10 @@ def running(tx: Tx, router_id: str) -> Any:
     return tx.execute(select(router_move).where(router_move.c.running == router_id)).first()
 
 
-def arrived(tx: Tx, move_id: str) -> list[str]:
-    """Return the router of a move that has ended well; none if it has not."""
-    ended = (router_move.c.id == move_id, router_move.c.phase == "done")
-    return list(tx.execute(select(router_move.c.router_id).where(*ended)).scalars())
+def ended(tx: Tx, move_id: str) -> tuple[str, str]:
+    """Return the router of a move, and how it ended: "done", "failed", or "" if it has not."""
+    row = tx.execute(select(router_move).where(router_move.c.id == move_id)).first()
+    return (row.router_id, row.phase) if row is not None and row.running is None else ("", "")
 
 
 def all_running(tx: Tx) -> list[Any]:
@@ -215,7 +217,7 @@ def _enter(call: Call, move: Any, step: Step, now: float) -> dict[str, Any]:
         case "switch":
             drained = _candidates(tx, move.router_id).get(move.source)
             staying = move.source if drained is not None and drained.draining else None
-            _follow(tx, move, [h for h in _candidates(tx, move.router_id) if h != staying])
+            _switch(tx, move, staying)
         case "overlap":
             _remember(tx, move, now)
         case "close":
@@ -223,6 +225,8 @@ def _enter(call: Call, move: Any, step: Step, now: float) -> dict[str, Any]:
         case "done":
             if move.phase == "switch":
                 _remember(tx, move, now)
+            for host in _candidates(tx, move.router_id).keys() - set(move.candidates):
+                _delete(tx, move.router_id, host)
             return {"running": None, "detail": step.reason}
         case "failed":
             if move.phase != "requested":
@@ -231,17 +235,32 @@ def _enter(call: Call, move: Any, step: Step, now: float) -> dict[str, Any]:
     return {}
 
 
+def _switch(tx: Tx, move: Any, staying: str | None) -> None:
+    """Have all follow the new election but who drains.
+
+    A target that is to be open alone has not shown yet that it is alive: until then the others may take over.
+    """
+    hosts = _candidates(tx, move.router_id).keys() - {staying}
+    _follow(tx, move, sorted(hosts if move.election_id else hosts & set(move.candidates)))
+
+
 def _build(call: Call, move: Any) -> dict[str, Any]:
     tx = call.tx
-    row = rows.get(call, router.resource, move.router_id)
+    row = rows.get(call, router.resource, move.router_id, lock=True)
+    candidates = move.candidates if row["ha"] else move.candidates[:1]
     present = _candidates(tx, move.router_id)
-    election_id = ha.election_for(call, move.router_id, move.candidates) if row["ha"] else None
-    for name in move.candidates:
+    election_id = ha.election_for(call, move.router_id, candidates) if row["ha"] else None
+    for name in candidates:
         if name not in present:
             _insert(tx, move.router_id, name, position=len(present), gate="closed", election_id=None)
     previous = {host: [row.position, row.gate, row.election_id] for host, row in present.items()}
     source = active_host(tx, move.router_id)
-    return {"election_id": election_id, "previous": previous, "source": source}
+    return {
+        "candidates": candidates,
+        "election_id": election_id,
+        "previous": previous,
+        "source": source,
+    }
 
 
 def _follow(tx: Tx, move: Any, hosts: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select
 
 from deuteron.placement import elections, ha, moves
 from deuteron.placement.cloud import Cloud, Load, load_of, of
-from deuteron.placement.decide import choose
+from deuteron.placement.decide import Candidate, choose
 from deuteron.plan.compute import MAX_CANDIDATES
 from deuteron.resources import router
 from deuteron.resources.call import Call
@@ -34,7 +34,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     exists: bool
     redundant: bool = False
     candidates: Sequence[str] = ()
+    """In their order."""
+    active: str | None = None
     elected: frozenset[str] = frozenset()
+    built: frozenset[str] = frozenset()
+    """Candidates that have followed what was asked of them last."""
     moving: bool = False
     physical_networks: frozenset[str] = frozenset()
     zones: Sequence[str] = ()
@@ -52,34 +56,54 @@ class Wanted(msgspec.Struct, frozen=True):
     """Hosts that were asked for, are dead and replaced: they are not asked for any more."""
 
 
-def decide(facts: Facts, cloud: Cloud, load: Load, most: int) -> Wanted:
-    """Return where a router should be; a redundant one on up to `most` hosts, 0 for all."""
-    current = facts.candidates
+def decide(
+    facts: Facts, cloud: Cloud, load: Load, most: int, leaving: frozenset[str] = frozenset()
+) -> Wanted:
+    """Return where a router should be; a redundant one on up to `most` hosts, 0 for all.
+
+    It is not to be active on hosts that it is `leaving`, and there at all only if there is nobody else.
+    """
     if not facts.exists:
-        return Wanted((), "the router is gone", settled=not current)
+        return Wanted((), "the router is gone", settled=not facts.candidates)
     if facts.moving:
-        return Wanted(tuple(current), "it is on its way", settled=True)
+        return Wanted(tuple(facts.candidates), "it is on its way", settled=True)
+    current = sorted(facts.candidates, key=lambda name: name != facts.active)
     wishes, physical = facts.wishes, facts.physical_networks
-    wanted = min(most or max(1, len(cloud.hosts)), MAX_CANDIDATES) if facts.redundant else 1
-    fit = cloud.fit(ROLE, load, current, physical, wishes.off)
-    if not facts.redundant and wishes.on & fit.keys():
-        # There is only one place, and it is taken.
-        fit = {name: fit[name] for name in wishes.on & fit.keys()}
     left = [name for name in current if name not in wishes.off]
     choice = choose(
-        wanted,
+        desired(facts, cloud, most),
         current,
-        fit,
-        cloud.silent_of(left, ROLE, physical),
+        _fit(facts, cloud, load, current, leaving),
+        cloud.unfit(ROLE, load, left, physical, leaving, patient=facts.redundant),
         facts.zones,
         wishes.on,
-        cloud.disabled_of(left, ROLE, physical),
     )
+    hosts = choice.hosts
     same_kind = facts.elected == (set(current) if facts.redundant else set())
-    as_it_is = same_kind and set(choice.hosts) == set(current)
-    nowhere_else = not choice.hosts and not wishes.off.issuperset(current)
-    dropped = (wishes.on & cloud.silent) - set(choice.hosts)
-    return Wanted(choice.hosts, choice.reason, as_it_is or nowhere_else, dropped)
+    as_it_is = same_kind and set(hosts) == set(current)
+    if facts.active in leaving and hosts and hosts[0] != facts.active:
+        as_it_is = False
+    nobody = not hosts and not wishes.off.issuperset(current)
+    # Nothing can be built on hosts that are away: what is there waits for them.
+    waits = bool(hosts) and hosts[0] not in cloud.alive and set(hosts) <= set(current)
+    dropped = (wishes.on & (cloud.silent | leaving)) - set(hosts)
+    return Wanted(hosts, choice.reason, as_it_is or nobody or waits, dropped)
+
+
+def desired(facts: Facts, cloud: Cloud, most: int) -> int:
+    """Return on how many hosts a router is to be, if there are so many."""
+    return min(most or max(1, len(cloud.hosts)), MAX_CANDIDATES) if facts.redundant else 1
+
+
+def _fit(
+    facts: Facts, cloud: Cloud, load: Load, current: Sequence[str], leaving: frozenset[str]
+) -> dict[str, Candidate]:
+    fit = cloud.fit(ROLE, load, current, facts.physical_networks, facts.wishes.off | leaving)
+    asked = sorted(facts.wishes.on & fit.keys(), key=lambda name: (name not in current, name))
+    if asked and not facts.redundant:
+        # There is only one place, and it is taken.
+        return {asked[0]: fit[asked[0]]}
+    return fit
 
 
 def settled(facts: Facts, cloud: Cloud, load: Load, most: int) -> bool:
@@ -95,6 +119,7 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
     for row in tx.execute(of(select(table), table.c.router_id, ids).order_by(table.c.position, table.c.host)):
         carrying[row.router_id].append(row)
     moving = set(tx.execute(of(select(router_move.c.running), router_move.c.running, ids)).scalars())
+    active = {row.id: row.active for row in tx.execute(select(election.c.id, election.c.active))}
     physical = physical_networks(tx, ids)
     wishes = wishes_of(tx, ROLE, ids)
     c = router.resource.table.c
@@ -103,7 +128,9 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
             exists=True,
             redundant=row.ha,
             candidates=[one.host for one in carrying.get(row.id, ())],
+            active=moves.active_of(carrying.get(row.id, ()), active),
             elected=frozenset(one.host for one in carrying.get(row.id, ()) if one.election_id),
+            built=frozenset(one.host for one in carrying.get(row.id, ()) if one.applied >= one.version),
             moving=row.id in moving,
             physical_networks=physical.get(row.id, frozenset()),
             zones=row.availability_zone_hints,
@@ -131,7 +158,7 @@ def place(call: Call, cloud: Cloud, router_id: str, now: float) -> str:
     elif not facts.candidates:
         _first(call, router_id, wanted, now, redundant=facts.redundant)
     else:
-        _transfer(call.tx, router_id, wanted, now)
+        moves.request(call.tx, router_id, wanted.hosts, wanted.reason, now)
     return f"router {router_id}: {', '.join(wanted.hosts) or 'nowhere'} ({wanted.reason})"
 
 
@@ -164,15 +191,6 @@ def _first(call: Call, router_id: str, wanted: Wanted, now: float, *, redundant:
         active = call.tx.execute(select(election.c.active).where(election.c.id == election_id)).scalar_one()
     if active is not None:
         elections.record(call.tx, [router_id], None, active, now, f"placed: {wanted.reason}")
-
-
-def _transfer(tx: Tx, router_id: str, wanted: Wanted, now: float) -> None:
-    """Begin to move a router to other candidates; the active one stays so if it is among them."""
-    active = moves.active_host(tx, router_id)
-    hosts: Sequence[str] = wanted.hosts
-    if active is not None and active in hosts:
-        hosts = [active, *(name for name in hosts if name != active)]
-    moves.request(tx, router_id, hosts, wanted.reason, now)
 
 
 def _take_away(tx: Tx, router_id: str) -> None:

@@ -36,6 +36,7 @@ COALESCE_SECONDS = 0.02
 FULL_SECONDS = 60.0
 SWEEP_SECONDS = 5.0
 SLEPT_SECONDS = 3.0
+RETRY_SECONDS = 10.0
 MAX_NAMED = 5000
 SHOWN_AT_ONCE = 20
 
@@ -51,6 +52,8 @@ class Dirty(msgspec.Struct):
     routers: set[str] = msgspec.field(default_factory=set)
     shown: set[str] = msgspec.field(default_factory=set)
     """Routers whose HA ports are to be as their candidates are."""
+    failed: set[str] = msgspec.field(default_factory=set)
+    """Routers whose move failed: they are looked at again later."""
     orphans: bool = True
     """What lost its network or subnet, which the change log does not name."""
 
@@ -72,7 +75,8 @@ class Placement:
         self._last_full = 0.0
         self._last_sweep = 0.0
         self._cursor: Cursor | None = None
-        self._alive: tuple[frozenset[str], frozenset[str]] | None = None
+        self._hosts: tuple[frozenset[str], ...] | None = None
+        self._again: dict[str, float] = {}
         self._moving = False
         self._rung = threading.Event()
         self._closed = False
@@ -118,8 +122,8 @@ class Placement:
         cloud = self._db.read_now(self._look)
         if max(len(dirty.networks), len(dirty.routers), len(dirty.shown)) > MAX_NAMED:
             dirty.everything = True
-        if (cloud.alive, cloud.silent) != self._alive:
-            self._alive = (cloud.alive, cloud.silent)
+        if (cloud.alive, cloud.silent, cloud.gone) != self._hosts:
+            self._hosts = (cloud.alive, cloud.silent, cloud.gone)
             log.info("placement: alive: %s; dead: %s", _names(cloud.alive), _names(cloud.silent))
             dirty.everything = True
         if dirty.everything:
@@ -139,7 +143,9 @@ class Placement:
         self._last_tick = now
 
     def _look(self, tx: Tx) -> Cloud:
-        return look(tx, self._settings.agent_down_time, self._watching_since)
+        settings = self._settings
+        patience = settings.ha_candidate_replacement_delay
+        return look(tx, settings.agent_down_time, self._watching_since, patience)
 
     def _leads(self) -> bool:
         """Take or renew the lease."""
@@ -154,7 +160,7 @@ class Placement:
         if self._lease is None:
             return False
         log.info("placement: this controller decides (epoch %d)", self._lease.epoch)
-        self._renewed, self._cursor, self._alive = now, None, None
+        self._renewed, self._cursor, self._hosts = now, None, None
         self._watching_since = time.time()
         return True
 
@@ -169,6 +175,11 @@ class Placement:
         except TooOld:
             self._cursor = None
             return Dirty()
+        now = time.monotonic()
+        self._again.update(dict.fromkeys(dirty.failed, now + RETRY_SECONDS))
+        for id_ in [id_ for id_, due in self._again.items() if due <= now]:
+            del self._again[id_]
+            dirty.routers.add(id_)
         return dirty
 
     def _place(self, dirty: Dirty, cloud: Cloud) -> None:
@@ -197,7 +208,7 @@ class Placement:
         if dirty.orphans:
             network_ids = network_ids | set(dhcp.orphans(tx))
             router_ids = router_ids | set(routers.orphans(tx))
-        load = load_of(tx, dhcp.ROLE)
+        load = load_of(tx, dhcp.ROLE, settings.dhcp_load_type)
         networks = [
             id_
             for id_, facts in dhcp.facts_of(tx, None if dirty.everything else network_ids).items()
@@ -291,7 +302,9 @@ def _note(tx: Tx, change: feed.Change, dirty: Dirty) -> None:
             (dirty.networks if role == dhcp.ROLE else dirty.routers).add(id_)
         case "router_move":
             # What was wished for while it was on its way is looked at when it has arrived.
-            dirty.routers.update(moves.arrived(tx, change.object_id))
+            router_id, phase = moves.ended(tx, change.object_id)
+            if phase:
+                (dirty.routers if phase == "done" else dirty.failed).add(router_id)
         case "host":
             dirty.everything = True
 

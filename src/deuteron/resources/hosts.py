@@ -221,11 +221,12 @@ shortfall = Table(
     "shortfall",
     metadata,
     Column("role", String(16), primary_key=True),
-    Column("object_id", String(ID_LENGTH), primary_key=True),
+    Column("object_id", String(NAME_LENGTH), primary_key=True),
     Column("since", Float(53), nullable=False),
     Column("text", Text, nullable=False),
 )
-"""Routers ("l3") and networks ("dhcp") that lost a host and are on fewer living ones than they should be."""
+"""Hosts ("host") that are dead; routers ("l3") and networks ("dhcp") that lost one and are on fewer living
+hosts than they should be. `since` is when the dead host was heard last."""
 
 rebalance = Table(
     "rebalance",

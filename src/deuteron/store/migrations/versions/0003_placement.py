@@ -37,7 +37,7 @@ def upgrade() -> None:
     op.create_table(
         "shortfall",
         sa.Column("role", sa.String(length=16), nullable=False),
-        sa.Column("object_id", sa.String(length=36), nullable=False),
+        sa.Column("object_id", sa.String(length=255), nullable=False),
         sa.Column("since", sa.Float(precision=53), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("role", "object_id", name=op.f("pk_shortfall")),
