@@ -13,7 +13,7 @@ import pytest
 
 from deuteron.plan import state as s
 from deuteron.plan import units as u
-from deuteron.plan.compute import priority, units
+from deuteron.plan.compute import MAX_CANDIDATES, priority, units
 from deuteron.plan.state import State
 from deuteron.plan.units import Unit
 from deuteron.resources import owners
