@@ -16,8 +16,6 @@ Do = Literal["power off", "power on", "cut", "heal", "freeze", "kill", "restart"
 FREEZE_SECONDS = 5.0
 SERVICES = ("agent", "switch", "server")
 """What a host's process 1 keeps running."""
-DAEMONS = ("keepalived", "dnsmasq", "haproxy", "radvd", "conntrack-sync")
-"""What the agent keeps running."""
 CUTTABLE: tuple[NetworkName, ...] = ("underlay", "external", "management")
 
 PLURAL = ("all agents", "all hosts")

@@ -1,8 +1,7 @@
 """One step of a drill: do it under traffic, watch, and wait until all holds again."""
 
-import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,9 +199,15 @@ def _revive(built: Stage) -> None:
                     time.sleep(1.0)
 
 
-def plain(outcome: Outcome) -> Mapping[str, Any]:
-    """Return an outcome as plain data."""
-    with contextlib.suppress(TypeError):
-        data: dict[str, Any] = msgspec.to_builtins(outcome)
-        return data
-    return {}
+def failed(drill: str, why: str, drilled: Drilled) -> Outcome:
+    """Return the outcome of what could not be done to its end."""
+    return Outcome(
+        drill=drill,
+        step="broken off",
+        hosts=(),
+        effect=effects.NOTHING,
+        met=None,
+        settled_s=None,
+        missed=(why,),
+        evidence=seen.evidence(drilled.stage),
+    )

@@ -107,6 +107,8 @@ class Traffic:
     def stop(self, last_act: float) -> Met:
         """End it; return what it met. `last_act` is the Unix time of the last thing done. Raises LabError."""
         found: dict[str, dict[str, Any]] = {}
+        for prober, _ in self._probers:
+            prober.end()
         for prober, names in self._probers:
             found |= dict(zip(names, prober.stop(), strict=True))
         self._stack.close()

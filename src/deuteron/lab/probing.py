@@ -70,6 +70,10 @@ class Prober:
         reason = complaint.strip() or f"no answer within {seconds:.0f} s"
         raise LabError(f"probing {', '.join(self.targets)} from {self.place}: {reason}")
 
+    def end(self) -> None:
+        """Have it send no more; `stop` then returns what it measured until now."""
+        self._process.terminate()
+
     def stop(self) -> list[dict[str, Any]]:
         """End it when late answers had their time; return the result for each target. Raises LabError."""
         self._process.terminate()

@@ -1,0 +1,144 @@
+"""Break a cloud in a lab on purpose, measure what it costs, and check that everything is whole again.
+
+Without names all drills are done once; NAME... --rounds N does these (or `all`) N times; --rounds N alone is
+a random walk of N failures and repairs, the same for the same --seed, which ends at the first thing that does
+not hold. Ends with 0 when everything was as expected, with 1 when not. The lab is removed at the end.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from deuteron.drill.step import Outcome
+    from deuteron.lab.state import Lab
+
+ALL = "all"
+
+
+class Interrupted(BaseException):
+    """A signal asked for the end; the argument is its number."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"drills, or `{ALL}`; see --list")
+    parser.add_argument("--list", action="store_true", help="show the drills and what each may cost")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often; without names, of a random walk")
+    parser.add_argument("--seed", type=int, metavar="S", help="of the random walk")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the verb; return the exit status."""
+    from deuteron.drill.catalogue import DRILLS
+    from deuteron.lab.state import Lab
+
+    if arguments.list:
+        _list()
+        return 0
+    if wrong := _wrong(arguments, DRILLS):
+        print(f"deuteron drill: {wrong}", file=sys.stderr)
+        return 2
+    lab, status = Lab(f"drill-{os.getpid()}"), 1
+    _on_signals(_interrupt)
+    try:
+        status = _drill(lab, arguments)
+    except Interrupted as interrupt:
+        print("deuteron drill: interrupted; removing the lab", file=sys.stderr)
+        status = 128 + int(interrupt.args[0])
+    except OSError as error:
+        print(f"deuteron drill: {error}", file=sys.stderr)
+    finally:
+        _on_signals(signal.SIG_IGN)  # one must not stop the cleaning
+        _remove(lab)
+    return status
+
+
+def _wrong(arguments: argparse.Namespace, known: Any) -> str:
+    unknown = [name for name in arguments.names if name not in known and name != ALL]
+    if unknown:
+        return f"there is no drill {unknown[0]!r} (`deuteron drill --list` shows them)"
+    if arguments.rounds is not None and arguments.rounds < 1:
+        return "--rounds is at least 1"
+    if arguments.seed is not None and (arguments.names or arguments.rounds is None):
+        return "--seed belongs to a random walk: --rounds N without names"
+    return ""
+
+
+def _drill(lab: "Lab", arguments: argparse.Namespace) -> int:
+    from deuteron.drill import report
+    from deuteron.drill.catalogue import DRILLS
+    from deuteron.drill.run import drills, random_walk
+    from deuteron.lab.topology import LabError
+
+    seed = None
+    try:
+        if arguments.rounds and not arguments.names:
+            seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
+            _say(f"a random walk of {arguments.rounds} rounds: --seed {seed}")
+            outcomes = random_walk(lab, seed, arguments.rounds, arguments.json, _say)
+        else:
+            names = list(DRILLS) if ALL in arguments.names or not arguments.names else arguments.names
+            outcomes = drills(lab, names, arguments.rounds or 1, arguments.json, _say)
+    except LabError as error:
+        print(f"deuteron drill: {error}", file=sys.stderr)
+        return 1
+    _say("\n" + report.table(outcomes))
+    if all(outcome.kept for outcome in outcomes):
+        return 0
+    if seed is not None:
+        _tell(seed, outcomes)
+    return 1
+
+
+def _tell(seed: int, outcomes: "list[Outcome]") -> None:
+    """Say how to walk the same way again, which way it was, and what was found at its end."""
+    print(f"\ndeuteron drill: it does not hold; again: deuteron drill --rounds {len(outcomes)} --seed {seed}")
+    for number, outcome in enumerate(outcomes, 1):
+        print(f"  {number:3}. {outcome.step} ({', '.join(outcome.hosts)})")
+    for reason in outcomes[-1].missed:
+        print(f"  {reason}")
+    print(json.dumps(outcomes[-1].evidence, indent=1), flush=True)
+
+
+def _list() -> None:
+    from deuteron.drill import effects
+    from deuteron.drill.catalogue import DRILLS
+
+    for name, drill in DRILLS.items():
+        print(name)
+        for step in drill.steps:
+            effect = effects.worst(effects.of(act) for act in step.acts)
+            print(f"    {step}: {effects.describe(effect) if step.traffic else 'no traffic'}")
+
+
+def _remove(lab: "Lab") -> None:
+    from deuteron.lab import lab as labs
+    from deuteron.lab.topology import LabError
+
+    try:
+        labs.down(lab)
+    except LabError as error:
+        print(f"deuteron drill: {error}", file=sys.stderr)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    _on_signals(signal.SIG_IGN)
+    raise Interrupted(number)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
