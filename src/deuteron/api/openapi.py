@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from deuteron import __version__
-from deuteron.api.operation import Operation
+from deuteron.api.operation import NDJSON, Operation
 
 _REF = "#/components/schemas/{name}"
 _JSON = "application/json"
@@ -28,7 +28,7 @@ _ERROR = {
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the document that describes these operations."""
-    kinds = [kind for one in operations for kind in one.types.values() if _is_struct(kind)]
+    kinds = [kind for one in operations for kind in (*one.types.values(), one.line) if _is_struct(kind)]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     schema_of = dict(zip(kinds, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -83,6 +83,8 @@ def _answer(one: Operation, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
     if not _is_struct(kind):
         return {"204": {"description": "Done"}}
     content = {_JSON: {"schema": schema_of[kind]}}
+    if one.line is not None:
+        content[NDJSON] = {"schema": schema_of[one.line]}
     return {str(one.status): {"description": inspect.getdoc(kind) or "", "content": content}}
 
 

@@ -6,7 +6,7 @@ a body. The first line of its docstring is what it is called in the document.
 """
 
 import typing
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from deuteron.api import codec
 from deuteron.api.auth import identify
@@ -25,6 +25,8 @@ from deuteron.resources.errors import Forbidden, HTTPBadRequest
 from deuteron.store import Tx
 
 T = TypeVar("T")
+Follow = Callable[[Any], AsyncIterator[bytes]]
+NDJSON = "application/x-ndjson"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Operation:
     does: Callable[..., Any]
     writes: bool = False
     status: int = 200
+    line: type[msgspec.Struct] | None = None
+    """What a line of the stream is that answers instead when the query says `follow`."""
 
     @cached_property
     def types(self) -> Mapping[str, Any]:
@@ -44,8 +48,13 @@ class Operation:
         return typing.get_type_hints(self.does)
 
 
-def endpoint(services: Services, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
-    """Return the handler of an operation; all of them are the administrator's."""
+def endpoint(
+    services: Services, operation: Operation, follow: Follow | None = None
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return the handler of an operation; all of them are the administrator's.
+
+    `follow` gives, for a query, the lines of the stream of an operation that has one.
+    """
     who = identify(services.settings)
 
     async def handle(request: Request) -> Response:
@@ -53,6 +62,10 @@ def endpoint(services: Services, operation: Operation) -> Callable[[Request], Aw
         if not caller.admin:
             raise Forbidden(reason="/v1 is the administrator's")
         given = await _given(services, operation, request)
+        if follow and given["query"].follow:
+            return StreamingResponse(
+                follow(given["query"]), media_type=NDJSON, headers={"Cache-Control": "no-store"}
+            )
 
         def in_transaction(tx: Tx) -> Any:
             call = Call(tx=tx, settings=services.settings, project_id=caller.project_id)

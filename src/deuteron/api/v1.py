@@ -11,10 +11,12 @@ from starlette.routing import Route
 from deuteron.api import openapi
 from deuteron.api.answers import HistoryAnswer, InstanceAnswer, MoveAnswer, MovesAnswer
 from deuteron.api.codec import JSON, encode
+from deuteron.api.events import Followers, list_events
 from deuteron.api.operation import Operation, endpoint
 from deuteron.api.services import Services
 from deuteron.api.v2 import merged
 from deuteron.placement import audit, planned, status
+from deuteron.placement.happened import Event
 from deuteron.resources import instances
 from deuteron.resources.call import Call
 
@@ -80,6 +82,7 @@ OPERATIONS = (
     Operation("DELETE", "/v1/instances/{device_id}", delete_instance, writes=True),
     Operation("GET", "/v1/status", show_status),
     Operation("GET", "/v1/ok-to-stop", ok_to_stop),
+    Operation("GET", "/v1/events", list_events, line=Event),
 )
 
 
@@ -90,5 +93,9 @@ def routes(services: Services) -> list[Route]:
     async def describe(request: Request) -> Response:  # noqa: ARG001
         return Response(described, media_type=JSON)
 
-    found = [Route(one.path, endpoint(services, one), methods=[one.method]) for one in OPERATIONS]
+    follow = {list_events: Followers(services).lines}
+    found = [
+        Route(one.path, endpoint(services, one, follow.get(one.does)), methods=[one.method])
+        for one in OPERATIONS
+    ]
     return merged([*found, Route("/v1/openapi.json", describe, methods=["GET"])])
