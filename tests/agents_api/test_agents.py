@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from deuteron.cli import main
-from deuteron.plan.units import ElectionReport, Instance, Router
+from deuteron.plan.units import ElectionReport, Instance
 from tests.agents_api.conftest import Cloud
 from tests.api.conftest import Topology
 from tests.api.test_openstack import _run

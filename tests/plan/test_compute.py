@@ -95,7 +95,7 @@ def change(state: State, row: s.Row, **changes: object) -> None:
 def test_a_compute_host_has_the_networks_of_its_ports(state: State) -> None:
     found = plan(state, "c1")
     assert sorted(found) == [
-        "network/blue", "port/vm1",
+        "instance/vm1", "network/blue", "port/vm1",
         "remote/d0", "remote/d1", "remote/qr4", "remote/qr6", "remote/vm2",
     ]  # fmt: skip
     assert found["network/blue"] == u.Network(
@@ -117,8 +117,6 @@ def test_a_dhcp_host_serves_its_networks(state: State) -> None:
     assert (blue.port, blue.addresses, blue.dns_domain) == ("d1", ("10.1.0.3/24",), "example.org")
     assert [subnet.id for subnet in blue.subnets] == ["b4", "b6"], "those with DHCP"
     assert blue.subnets[0].dns_nameservers == ("9.9.9.9",)
-    assert not blue.metadata, "the router serves it"
-    assert green.metadata, "nobody else would"
     assert found["lease/vm1"] == u.Lease(
         id="vm1",
         network="blue",
@@ -212,26 +210,31 @@ def test_a_flat_network_needs_no_tunnels(state: State) -> None:
     assert "remote/qg" not in found
 
 
-def test_metadata_is_served_by_routers_or_else_by_dhcp_hosts(state: State) -> None:
-    one = plan(state, "net1")
-    assert {key for key in one if key.startswith("instance/")} == {"instance/vm1", "instance/vm2"}
-    assert one["instance/vm1"] == u.Instance(
+def test_metadata_is_served_by_the_host_of_the_instance(state: State) -> None:
+    here = plan(state, "c1")
+    assert {key for key in here if key.startswith("instance/")} == {"instance/vm1"}
+    assert here["instance/vm1"] == u.Instance(
         id="vm1",
         network="blue",
-        addresses=("10.1.0.11", "fd00:1::b"),
+        mac=mac(1),
+        mtu=1450,
+        addresses=(
+            u.InstanceAddress(address="10.1.0.11/24", dhcp=True, dns_nameservers=("9.9.9.9",)),
+            u.InstanceAddress(address="fd00:1::b/64", dhcp=True, ipv6_address_mode="slaac"),
+        ),
         instance_id="i1",
         project_id="p",
         hostname="host-10-1-0-11",
         name="one",
         public_keys={"me": "ssh-ed25519 A"},
     )
-    assert "instance/vm3" in plan(state, "net2")
-    assert "instance/vm3" not in one
     for name in ("net1", "net2"):
-        state.replace(s.Candidate, f"r/{name}", None)
-    served = plan(state, "net2")["dhcp/blue"]
-    assert isinstance(served, u.Dhcp)
-    assert served.metadata
+        assert not any(key.startswith("instance/") for key in plan(state, name))
+    change(state, state.ports.rows["vm1"], host="c2")
+    assert "instance/vm1" in plan(state, "c2")
+    assert "instance/vm1" not in plan(state, "c1")
+    change(state, state.ports.rows["vm1"], device_id="")
+    assert "instance/vm1" not in plan(state, "c2"), "there is no machine yet"
 
 
 def test_an_election_is_seen_from_each_candidate(state: State) -> None:
