@@ -75,6 +75,8 @@ def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) ->
 
     watchers = [l2, *(manager for manager in managers if isinstance(manager, MetadataManager))]
 
+    l3.connect(managers, reconciler.wake)
+
     def device_changed(name: str) -> None:
         for watcher in watchers:
             if watcher.concerns(name):
@@ -126,6 +128,8 @@ def _report_writer(settings: AgentSettings, parsed: ParsedSettings) -> Callable[
             problems=news.problems,
             zone=settings.zone,
             version=__version__,
+            contests=news.contests,
+            uplinks=news.uplinks,
         )
 
     return write

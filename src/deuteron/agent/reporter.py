@@ -57,6 +57,7 @@ class Reporter(threading.Thread):
                 time.sleep(pause)
             else:
                 failures = 0
+                self._status.delivered = time.monotonic()
                 time.sleep(_PAUSE)
                 self._status.changed.wait(self._interval)
             if reason and reason != last:

@@ -1,10 +1,11 @@
 """What this host has to tell the server: ports up and down, elections, problems."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from deuteron.plan.units import ElectionReport
+from deuteron.plan.units import ContestReport, ElectionReport, UplinkReport
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class News:
     elections: tuple[ElectionReport, ...]
     problems: dict[str, str]
     revision: str
+    contests: tuple[ContestReport, ...] = ()
+    uplinks: tuple[UplinkReport, ...] = ()
 
 
 @dataclass
@@ -32,9 +35,13 @@ class Status:
     def __init__(self) -> None:
         self.changed = threading.Event()
         """Set when there is something that should be told at once."""
+        self.delivered = time.monotonic()
+        """When the server took a report last; at first, when the agent started."""
         self._lock = threading.Lock()
         self._up: set[str] = set()
         self._elections: dict[str, ElectionReport] = {}
+        self._contests: dict[str, ContestReport] = {}
+        self._uplinks: tuple[UplinkReport, ...] = ()
         self._problems: dict[str, dict[str, str]] = {}
         self._revision = ""
         self._changes = _Changes()
@@ -60,7 +67,25 @@ class Status:
         """This host is no candidate of an election any more."""
         with self._lock:
             self._elections.pop(election, None)
+            self._contests.pop(election, None)
             self._changes.elections.discard(election)
+
+    def set_contest(self, election: str, report: ContestReport | None) -> None:
+        """Say how much of the underlay this host reaches, which is not the only active one in an election."""
+        with self._lock:
+            if self._contests.get(election) != report:
+                self._contests.pop(election, None)
+                if report is not None:
+                    self._contests[election] = report
+                    self.changed.set()
+
+    def set_uplinks(self, uplinks: Iterable[UplinkReport]) -> None:
+        """Say all that is known of the next hops of routers' gateways."""
+        told = tuple(uplinks)
+        with self._lock:
+            if self._uplinks != told:
+                self._uplinks = told
+                self.changed.set()
 
     def set_problems(self, source: str, problems: Mapping[str, str]) -> None:
         """Say all that is wrong in one part of the agent: unit key -> words."""
@@ -98,6 +123,8 @@ class Status:
                 elections=tuple(self._elections[name] for name in sorted(elections)),
                 problems=problems,
                 revision=self._revision,
+                contests=tuple(self._contests[name] for name in sorted(self._contests)),
+                uplinks=self._uplinks,
             )
 
     def tell_all(self) -> None:

@@ -17,10 +17,17 @@ from deuteron.plan import units
 def apply(managers: list[Manager]) -> dict[str, str]:
     problems: dict[str, str] = {}
     for manager in managers:
-        problems.update(manager.apply())
+        last = manager.apply()
         while manager.pending:
-            problems.update(manager.apply())
+            last = manager.apply()
+        problems.update(last)
     return problems
+
+
+def tell(status: Status, what: str) -> object:
+    status.tell_all()
+    news = status.take()
+    return news.ports_up if what == "ports" else {report.id: report for report in news.elections}
 
 
 def main(host: str, local_ip: str) -> None:
@@ -53,12 +60,8 @@ def main(host: str, local_ip: str) -> None:
             case "recheck":
                 for manager in managers:
                     manager.recheck()
-            case "elections":
-                context.status.tell_all()
-                answer = {report.id: report for report in context.status.take().elections}
-            case "ports":
-                context.status.tell_all()
-                answer = context.status.take().ports_up
+            case "elections" | "ports":
+                answer = tell(context.status, message["op"])
         print(msgspec.json.encode(answer).decode(), flush=True)
 
 

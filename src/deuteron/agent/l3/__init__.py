@@ -1,8 +1,11 @@
 """Redundant routers on one host: twins behind a gate, elections, and the copying of connections."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from deuteron.agent.context import Context
     from deuteron.agent.manager import Manager
 
@@ -19,7 +22,17 @@ def managers(context: "Context") -> "list[Manager]":
     from deuteron.agent.l3.standings import Standings
     from deuteron.agent.l3.switch.records import Places
 
-    standings = Standings(Places(context.run_dir), context.status)
+    elections = Elections(context)
+    standings = Standings(Places(context.run_dir), context.status, elections.hear)
     context.status.watch_problems(standings.problems)
     standings.start()
-    return [Elections(context), Routers(context), ConnectionSync(context)]
+    return [elections, Routers(context), ConnectionSync(context)]
+
+
+def connect(managers: "Sequence[Manager]", wake: "Callable[[Manager, Callable[[], None]], None]") -> None:
+    """Have `wake` called, with a manager and what to call in the reconcile thread, when it has news."""
+    from deuteron.agent.l3.elections import Elections
+
+    for manager in managers:
+        if isinstance(manager, Elections):
+            manager.wake = partial(wake, manager)

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from deuteron.agent.l3.switch import client
@@ -18,11 +19,12 @@ _PAUSE = 0.5
 class Standings(threading.Thread):
     """A thread that follows the elections; `problems` says when there is no switch."""
 
-    def __init__(self, places: Places, status: Status) -> None:
-        """Begin with start()."""
+    def __init__(self, places: Places, status: Status, hear: Callable[[str], None]) -> None:
+        """Begin with start(); `hear` is called with an election in which an active host is heard again."""
         super().__init__(name="standings", daemon=True)
         self._places = places
         self._status = status
+        self._hear = hear
         self._problem = "the switch was not asked yet"
 
     def problems(self) -> dict[str, str]:
@@ -43,6 +45,8 @@ class Standings(threading.Thread):
             time.sleep(_PAUSE)
 
     def _take(self, item: dict[str, Any]) -> None:
+        if "heard" in item:
+            self._hear(item["heard"])
         told = item["all"]["elections"] if "all" in item else [item["election"]] if "election" in item else ()
         for standing in told:
             self._status.set_election(ElectionReport(**standing))

@@ -92,6 +92,7 @@ class Daemons:
         self._boot = processes.boot_id()
         self._lock = threading.RLock()
         self._known: dict[str, _Running] = {}
+        self._ending: dict[str, threading.Thread] = {}
         self._strays: dict[int, tuple[str, ...]] = {}
         self._poll = select.epoll()
         self._load()
@@ -105,6 +106,7 @@ class Daemons:
         be started.
         """
         fingerprint = _fingerprint(daemon)
+        self._await_end(daemon.name)
         with self._lock:
             running = self._known.get(daemon.name) or self._adopt_stray(daemon, fingerprint)
             if running and running.record.fingerprint == fingerprint:
@@ -116,7 +118,36 @@ class Daemons:
 
     def stop(self, name: str) -> None:
         """End it (SIGTERM, after 5 s SIGKILL), with its record and its log; fine when it does not run."""
+        self._await_end(name)
         self._end(name)
+        self._remove_files(name)
+
+    def dismiss(self, name: str) -> None:
+        """Do what `stop` does, but wait for nothing: it is asked to end, and a thread sees to the rest."""
+        with self._lock:
+            running = self._known.pop(name, None)
+            if running is None:
+                return
+            self._forget(running)
+            if self._alive(running.record):
+                os.kill(running.record.pid, signal.SIGTERM)
+            ending = threading.Thread(target=self._finish, args=(name, running.record), name=f"end {name}")
+            self._ending[name] = ending
+        ending.start()
+
+    def _finish(self, name: str, record: Record) -> None:
+        if self._alive(record):
+            processes.end(record.pid, record.started)
+        _reap(record.pid)
+        self._remove_files(name)
+
+    def _await_end(self, name: str) -> None:
+        """Wait for the end of one that was dismissed."""
+        ending = self._ending.pop(name, None)
+        if ending is not None:
+            ending.join()
+
+    def _remove_files(self, name: str) -> None:
         (self._directory / f"{name}.json").unlink(missing_ok=True)
         for log_file in (self.log_file(name), self.log_file(name).with_suffix(".log.1")):
             log_file.unlink(missing_ok=True)

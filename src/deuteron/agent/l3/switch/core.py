@@ -24,7 +24,8 @@ _SHOWN_SECONDS = 0.2
 class Core:
     """The switch without those who talk to it.
 
-    `publish` is given a dict of news: {"election": standing} or {"routers": {id: open, or null if gone}}.
+    `publish` is given a dict of news: {"election": standing}, {"routers": {id: open, or null if gone}} or, in
+    an election in which this host yields, {"heard": id} when it hears an active one.
     """
 
     def __init__(self, places: Places, loop: Loop, publish: Callable[[dict[str, Any]], None]) -> None:
@@ -110,6 +111,8 @@ class Core:
             wanted = records.read(self._places.election(id_), Election)
             known = self.watches.get(id_)
             if known and wanted == known.election:
+                if wanted.yields_to:
+                    known.adverts.listen_anew()
                 return
             if known:
                 self._drop(id_, forget=wanted is None)
@@ -130,6 +133,8 @@ class Core:
         If it is the other, bridges must learn again that the routers are here.
         """
         other = watch.adverts.read()
+        if other and watch.election.yields_to:
+            self._publish({"heard": watch.election.id})
         if not other or watch.standing.state != "active":
             return
         log.warning("election %s: %s is active too", watch.election.id, other)
