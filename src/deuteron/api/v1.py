@@ -15,7 +15,7 @@ from deuteron.api.events import Followers, list_events
 from deuteron.api.operation import Operation, endpoint
 from deuteron.api.services import Services
 from deuteron.api.v2 import merged
-from deuteron.placement import audit, planned, status
+from deuteron.placement import audit, heartbeat, planned, status
 from deuteron.placement.happened import Event
 from deuteron.resources import instances
 from deuteron.resources.call import Call
@@ -40,6 +40,11 @@ def list_moves(call: Call, router_id: str) -> MovesAnswer:
 def show_history(call: Call, router_id: str) -> HistoryAnswer:
     """List who was active for a router, from when on and why, the newest first."""
     return msgspec.convert({"history": planned.history_of(call, router_id)}, HistoryAnswer)
+
+
+def show_heartbeat(call: Call, router_id: str) -> heartbeat.HeartbeatAnswer:
+    """Show where the heartbeat of a router travels, and what it shares its fate with."""
+    return heartbeat.of_router(call, router_id)
 
 
 def put_instance(call: Call, device_id: str, body: instances.Instance) -> InstanceAnswer:
@@ -77,6 +82,7 @@ OPERATIONS = (
     Operation("POST", "/v1/routers/{router_id}/move", move_router, writes=True, status=202),
     Operation("GET", "/v1/routers/{router_id}/moves", list_moves),
     Operation("GET", "/v1/routers/{router_id}/history", show_history),
+    Operation("GET", "/v1/routers/{router_id}/heartbeat", show_heartbeat),
     Operation("PUT", "/v1/instances/{device_id}", put_instance, writes=True),
     Operation("GET", "/v1/instances/{device_id}", show_instance),
     Operation("DELETE", "/v1/instances/{device_id}", delete_instance, writes=True),
