@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEBIAN := conntrack dnsmasq-base haproxy iproute2 iputils-ping keepalived kmod make nftables postgresql procps python3-venv radvd udhcpc
 
-.PHONY: help install system demo test check bench lock clean
+.PHONY: help install system demo test check bench drill lock clean
 help:
-	@echo "make demo | test | check | bench"
+	@echo "make demo | test | check | bench | drill"
 
 # Debian packages, only when one is missing.
 system:
@@ -40,6 +40,10 @@ test: check
 
 bench: install
 	@$(BIN)/deuteron bench $(ARGS)
+
+# Every failure once, measured; ARGS="--rounds 100 --seed 1" walks at random.
+drill: install
+	@$(BIN)/deuteron drill $(ARGS)
 
 # New versions of everything: look at the difference before you commit it.
 lock:

@@ -18,7 +18,19 @@ SERVICES = ("agent", "switch", "server")
 """What a host's process 1 keeps running."""
 CUTTABLE: tuple[NetworkName, ...] = ("underlay", "external", "management")
 
-PLURAL = ("all agents", "all hosts")
+NOUNS = {
+    "active": "the active host",
+    "standby": "a standby",
+    "other standby": "the other standby",
+    "DHCP server": "a DHCP server",
+    "compute": "a compute host",
+    "controller": "the controller",
+    "all agents": "all hosts with an agent",
+    "all hosts": "all hosts",
+    "dead host": "what is off",
+    "cut host": "what is cut off",
+}
+"""Role -> how one speaks of it; who has it is in roles.py."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +39,22 @@ class Act:
 
     do: Do
     who: str
-    """A role: see roles.py."""
+    """A role, of NOUNS."""
     what: str = ""
     """The network that is cut or healed, the process that is killed (SIGKILL) or restarted (SIGTERM)."""
 
     def __str__(self) -> str:
-        who = self.who if self.who in PLURAL else f"the {self.who}"
+        who = NOUNS[self.who]
         if self.do == "move":
             return f"move the router to {who}"
-        if self.do in ("cut", "heal"):
-            return f"{self.do} the {self.what} of {who}"
+        if self.do == "cut":
+            return f"cut {who} off the {self.what} network"
+        if self.do == "heal":
+            return f"connect {who} to the {self.what} network again"
         if self.do == "freeze":
             return f"freeze {who} for {FREEZE_SECONDS:.0f} s"
         if self.what:
-            return f"{'kill -9' if self.do == 'kill' else self.do} the {self.what} of {who}"
+            return f"{'kill -9' if self.do == 'kill' else self.do} {self.what} on {who}"
         return f"{self.do} {who}"
 
 

@@ -68,7 +68,7 @@ _PROCESSES = (
     ("switch", ("active", "standby")),
     ("keepalived", ("active", "standby")),
     ("dnsmasq", ("DHCP server",)),
-    ("haproxy", ("active", "compute")),
+    ("haproxy", ("compute",)),
     ("conntrack-sync", ("active", "standby")),
     ("radvd", ("active",)),
     ("server", ("controller",)),

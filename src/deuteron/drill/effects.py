@@ -92,8 +92,10 @@ def _widest(left: Effect, right: Effect, name: str) -> float | None:
     """Return the wider of two bounds, of which an absent one is that of every gap."""
     if getattr(left, name) is None and getattr(right, name) is None:
         return None
-    bounds = (getattr(one, name) if getattr(one, name) is not None else one.gap_ms for one in (left, right))
-    return max(bounds)
+    return max(
+        max(one.gap_ms, one.outward_gap_ms or 0.0) if getattr(one, name) is None else getattr(one, name)
+        for one in (left, right)
+    )
 
 
 def misses(effect: Effect, met: Met) -> list[str]:
@@ -134,10 +136,9 @@ def _unserved(effect: Effect, met: Met) -> Iterable[str]:
 
 def describe(effect: Effect) -> str:
     """Say it in a few words."""
-    parts = []
+    parts = [f"gap <= {effect.gap_ms:.0f} ms" if effect.gap_ms else "0 lost"]
     if effect.outward_gap_ms is not None:
-        parts.append(f"outward gap <= {effect.outward_gap_ms:.0f} ms")
-    parts.append(f"gap <= {effect.gap_ms:.0f} ms" if effect.gap_ms else "0 lost")
+        parts = [f"gap outward <= {effect.outward_gap_ms:.0f} ms, inside {parts[0]}"]
     if effect.after_ms is not None:
         parts.append(f"<= {effect.after_ms:.0f} ms at the end")
     parts.append("TCP survives" if effect.connections_survive else "TCP may break")

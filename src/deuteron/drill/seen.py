@@ -15,7 +15,7 @@ PLAN_SECONDS = 5.0
 _SCRIPT = r"""
 echo "== namespaces"; ls /run/netns
 echo "== devices"; ip -o link show
-echo "== standby"; nft list set bridge deuteron_gate standby 2>&1
+echo "== standby"; nft -n list set bridge deuteron_gate standby 2>&1
 echo "== processes"; ps -eo pid=,ppid=,args=
 echo "== daemons"
 for file in /run/deuteron/daemons/*.json; do
