@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from deuteron.placement import events
 from deuteron.plan.units import ElectionReport
@@ -61,32 +61,6 @@ def end_without(tx: Tx, dead: Iterable[str], now: float) -> None:
     for row in tx.execute(select(incident).where(incident.c.ended.is_(None))).all():
         if len(set(row.hosts) - gone) < 2:
             _end(tx, row, now)
-
-
-def all_of(tx: Tx, limit: int = 100) -> list[dict[str, Any]]:
-    """Return the incidents, the newest first; times are Unix times, `seconds` is None while one lasts."""
-    found = tx.execute(select(incident).order_by(incident.c.began.desc()).limit(limit))
-    return [
-        {
-            "id": row.id,
-            "election": row.election_id,
-            "hosts": row.hosts,
-            "routers": row.routers,
-            "began": row.began,
-            "ended": row.ended,
-            "seconds": None if row.ended is None else row.ended - row.began,
-            "stays": row.stays,
-            "cause": row.cause,
-        }
-        for row in found
-    ]
-
-
-def counts(tx: Tx) -> dict[str, int]:
-    """Return how many incidents there were, as far as they are kept, and how many there are now."""
-    kept = tx.execute(select(func.count()).select_from(incident)).scalar_one()
-    now = tx.execute(select(func.count()).select_from(incident).where(incident.c.ended.is_(None)))
-    return {"kept": kept, "open": now.scalar_one()}
 
 
 def _open(tx: Tx, election_id: str) -> Any:

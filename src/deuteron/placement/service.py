@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
-from deuteron.placement import dhcp, ha, ha_ports, moves, routers
+from deuteron.placement import dhcp, drains, elections, ha, ha_ports, moves, rebalance, redundancy, routers
 from deuteron.placement.cloud import Cloud, load_of, look
 from deuteron.resources import subnet
 from deuteron.resources.call import Call
@@ -126,9 +126,14 @@ class Placement:
             self._hosts = (cloud.alive, cloud.silent, cloud.gone)
             log.info("placement: alive: %s; dead: %s", _names(cloud.alive), _names(cloud.silent))
             dirty.everything = True
+            self._write(lambda call: elections.bury(call.tx, cloud.silent, time.time()))
         if dirty.everything:
             self._last_full = time.monotonic()
+        self._tell(dirty, cloud)
         self._place(dirty, cloud)
+        if dirty or time.monotonic() - self._last_asked > SWEEP_SECONDS:
+            self._last_asked = time.monotonic()
+            self._do_what_was_asked(cloud)
         self._move(cloud)
         if time.monotonic() - self._last_sweep > SWEEP_SECONDS:
             self._last_sweep = time.monotonic()
