@@ -11,7 +11,7 @@ echo "== devices"; ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*:/:/; s/ qlen [
 echo "== alias"; grep -H . /sys/class/net/*/ifalias 2>/dev/null | sort
 echo "== addresses"; ip -o address show | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort
 echo "== routes"; ip route show table all | sort
-echo "== rules"; nft -s list ruleset
+echo "== rules"; nft -s list ruleset | sed 's/ether saddr set .*/ether saddr set MAC-OF-THIS-BOOT/'
 echo "== entries"; bridge fdb show | grep permanent | sort
 echo "== processes"; ps -eo args= | sort
 echo "== settings"; cd /proc/sys/net
