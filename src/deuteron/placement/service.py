@@ -38,7 +38,7 @@ SWEEP_SECONDS = 5.0
 SLEPT_SECONDS = 3.0
 RETRY_SECONDS = 10.0
 MAX_NAMED = 5000
-SHOWN_AT_ONCE = 20
+SHOWN_AT_ONCE = 5
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
