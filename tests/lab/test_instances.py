@@ -76,7 +76,8 @@ def vm(bare: Command) -> Iterator[Command]:
 def services(vm: Command) -> Iterator[Command]:
     options = ["--dhcp-range=10.1.0.0,static", f"--dhcp-host={VM.mac},10.1.0.5", "--dhcp-authoritative"]
     options += ["--dhcp-option=26,1442", "--dhcp-option=3,10.1.0.1", "--dhcp-option=6,10.1.0.9"]
-    options += ["--dhcp-option=121,0.0.0.0/0,10.1.0.1,192.0.2.0/24,10.1.0.7", "--domain=example.org"]
+    routes = "0.0.0.0/0,10.1.0.1,192.0.2.0/24,10.1.0.7,169.254.169.254/32,0.0.0.0"
+    options += [f"--dhcp-option=121,{routes}", "--domain=example.org"]
     quiet = [
         "--keep-in-foreground",
         "--conf-file=/dev/null",
@@ -106,6 +107,7 @@ def test_it_boots_as_a_machine_does(services: Command) -> None:
     routes = services.inside("vm1", "ip route")
     assert "default via 10.1.0.1" in routes
     assert "192.0.2.0/24 via 10.1.0.7" in routes
+    assert "169.254.169.254 dev eth0 scope link" in routes
     assert services.inside("vm1", "cat /run/user-data") == "#!/bin/sh"
     resolver = services.inside("vm1", "cat /run/resolv.conf")
     assert resolver == "search example.org\nnameserver 10.1.0.9\n"

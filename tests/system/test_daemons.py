@@ -29,6 +29,8 @@ def test_a_killed_daemon_is_back_within_seconds(built: Standard, daemon: str) ->
     host = active
     if daemon == "dnsmasq":
         host = cloud.list("port", device_owner="network:dhcp")[0]["binding:host_id"]
+    elif daemon == "haproxy":
+        host = "compute1"
     with cloud.probing(*built.flows) as traffic:
         kill(cloud, host, f"{daemon}.*/run/deuteron")
         until(lambda: daemon in str(cloud.problems(host)), f"{host} says so")

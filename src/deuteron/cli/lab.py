@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--network", metavar="ID|NAME")
     where.add_argument("--port", metavar="ID|NAME")
     boot.add_argument("--user-data", type=Path, metavar="FILE")
+    boot.add_argument("--metadata-v6", action="store_true", help="ask for metadata by IPv6 too")
     verb("destroy", "remove an instance", "instance")
     verb("power-off", "take a host's power, as when its plug is pulled", "host")
     verb("power-on", "give it back", "host")
@@ -137,6 +138,7 @@ def _boot(arguments: argparse.Namespace) -> int:
         network=arguments.network,
         port=arguments.port,
         user_data=user_data,
+        metadata_v6=arguments.metadata_v6,
     )
     print(instances.describe(booted))
     return 0

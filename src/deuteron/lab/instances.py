@@ -66,8 +66,12 @@ def boot(
     network: str | None = None,
     port: str | None = None,
     user_data: bytes | None = None,
+    metadata_v6: bool = False,
 ) -> Booted:
-    """Boot an instance on a host, with a new port on a network or an existing port. Raises LabError."""
+    """Boot an instance on a host, with a new port on a network or an existing port. Raises LabError.
+
+    With `metadata_v6` it asks for metadata by IPv6 too.
+    """
     begin = time.monotonic()
     api = client(lab)
     with locked(lab):
@@ -79,7 +83,7 @@ def boot(
     plugged = time.monotonic()
     _wait_active(api, instance)
     active = time.monotonic()
-    machine = _run_machine(lab, name, steps)
+    machine = _run_machine(lab, name, {**steps, "metadata_v6": metadata_v6})
     if "error" in machine:
         raise LabError(f"instance {name}: {machine['error']}")
     lease = machine.get("lease_seconds")
@@ -103,6 +107,8 @@ def describe(booted: Booted) -> str:
         parts.append(f"IPv6 address in {machine['slaac_seconds']:.2f} s")
     if "metadata_seconds" in machine:
         parts.append(f"metadata in {machine['metadata_seconds']:.2f} s")
+    if "metadata_v6_seconds" in machine:
+        parts.append(f"by IPv6 in {machine['metadata_v6_seconds']:.2f} s")
     addresses = " ".join(booted.instance.addresses)
     where = f"{booted.instance.name} on {booted.instance.host}: {addresses}"
     return f"{where}; {', '.join(parts)}; {booted.total_seconds:.2f} s in all"

@@ -1,7 +1,8 @@
 """Boot as a machine does, inside an instance: `python machine.py OPTIONS`, OPTIONS a JSON object.
 
-`dhcp`: get a lease; `slaac`: wait for an IPv6 address; `metadata`: read it. Prints one JSON object: how many
-seconds each took, what came of it, and `error` when something did not come. Standard library only.
+`dhcp`: get a lease; `slaac`: wait for an IPv6 address; `metadata`: read it; `metadata_v6`: by IPv6 too.
+Prints one JSON object: how many seconds each took, what came of it, and `error` when something did not come.
+Standard library only.
 """
 
 import contextlib
@@ -37,6 +38,8 @@ def boot(options: dict[str, Any]) -> dict[str, Any]:
             _slaac(result)
         if options.get("metadata"):
             _metadata(result, METADATA_V4 if options.get("dhcp") else METADATA_V6)
+        if options.get("metadata_v6"):
+            _metadata_v6(result)
     except BootError as error:
         result["error"] = str(error)
     return result
@@ -75,17 +78,28 @@ def _slaac(result: dict[str, Any]) -> None:
 
 def _metadata(result: dict[str, Any], address: str) -> None:
     begin = time.monotonic()
-    text = _fetch(address, "/openstack/latest/meta_data.json", begin + PATIENCE)
+    result["metadata"] = _meta_data(address, begin + PATIENCE)
     result["metadata_seconds"] = time.monotonic() - begin
-    try:
-        result["metadata"] = json.loads(text)
-    except ValueError:
-        raise BootError(f"the metadata is not JSON: {text[:100]!r}") from None
     with contextlib.suppress(OSError, http.client.HTTPException):
         status, body = _get(address, "/openstack/latest/user_data")
         if status == 200:
             Path("/run/user-data").write_bytes(body)
             result["user_data_bytes"] = len(body)
+
+
+def _metadata_v6(result: dict[str, Any]) -> None:
+    """Ask by the link-local address, once the guest's own is no longer tentative."""
+    begin = time.monotonic()
+    result["metadata_v6"] = _meta_data(METADATA_V6, begin + PATIENCE)
+    result["metadata_v6_seconds"] = time.monotonic() - begin
+
+
+def _meta_data(address: str, deadline: float) -> Any:
+    text = _fetch(address, "/openstack/latest/meta_data.json", deadline)
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise BootError(f"the metadata is not JSON: {text[:100]!r}") from None
 
 
 def _fetch(address: str, path: str, deadline: float) -> bytes:

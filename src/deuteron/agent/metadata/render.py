@@ -47,15 +47,15 @@ def config(networks: Mapping[str, str], directory: Path, worker: Worker, respond
 
 defaults
     mode http
-    timeout connect 1s
+    timeout connect 250ms
     timeout client 32s
     timeout server 32s
     timeout queue 32s
     timeout http-request 10s
     timeout http-keep-alive 5s
-    # An agent that restarts makes a request late, not lost: a refused connection is tried again each second
-    # (one to a socket file would be tried again without a pause).
-    retries 30
+    # An agent that restarts makes a request late, not lost: a refused connection is tried again after the
+    # time for connecting (one to a socket file would be tried again without a pause).
+    retries 100
     retry-on conn-failure empty-response
 
 frontend instances
