@@ -3,6 +3,8 @@
 Each function here answers one request; `OPERATIONS` says which one. GET /v1/openapi.json describes them all.
 """
 
+from typing import Annotated
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +17,7 @@ from deuteron.api.events import Followers, list_events
 from deuteron.api.operation import Operation, endpoint
 from deuteron.api.services import Services
 from deuteron.api.v2 import merged
-from deuteron.placement import audit, heartbeat, planned, status
+from deuteron.placement import audit, drains, heartbeat, planned, rebalance, status
 from deuteron.placement.happened import Event
 from deuteron.resources import instances
 from deuteron.resources.call import Call
@@ -78,7 +80,44 @@ def ok_to_stop(call: Call, query: Hosts) -> audit.Audit:
     return audit.of_hosts(call, query.host)
 
 
+class RebalanceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many moves there may be, and whether to make them."""
+
+    max_moves: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    dry_run: bool = False
+
+
+def drain_host(call: Call, host: str) -> drains.Drain:
+    """Begin to empty a host, and keep it so."""
+    return drains.begin(call, host)
+
+
+def undrain_host(call: Call, host: str) -> drains.Drain:
+    """Let a host be used again."""
+    return drains.end(call, host)
+
+
+def show_drain(call: Call, host: str) -> drains.Drain:
+    """Show what is left on a host that is emptied, and whether it is safe to power off."""
+    return drains.shown(call, host)
+
+
+def rebalance_routers(call: Call, body: RebalanceRequest) -> rebalance.Rebalance:
+    """Begin to spread active routers equally over the hosts."""
+    return rebalance.ask(call, body.max_moves, dry_run=body.dry_run)
+
+
+def show_rebalance(call: Call) -> rebalance.Rebalance:
+    """Show the last rebalance: what was moved, and what is planned."""
+    return rebalance.shown(call)
+
+
 OPERATIONS = (
+    Operation("POST", "/v1/hosts/{host}/drain", drain_host, writes=True, status=202),
+    Operation("POST", "/v1/hosts/{host}/undrain", undrain_host, writes=True),
+    Operation("GET", "/v1/hosts/{host}/drain", show_drain),
+    Operation("POST", "/v1/rebalance", rebalance_routers, writes=True, status=202),
+    Operation("GET", "/v1/rebalance", show_rebalance),
     Operation("POST", "/v1/routers/{router_id}/move", move_router, writes=True, status=202),
     Operation("GET", "/v1/routers/{router_id}/moves", list_moves),
     Operation("GET", "/v1/routers/{router_id}/history", show_history),

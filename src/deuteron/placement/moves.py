@@ -110,6 +110,12 @@ def all_running(tx: Tx) -> list[Any]:
     return list(tx.execute(select(router_move).where(router_move.c.running.is_not(None))))
 
 
+def serving(tx: Tx, purpose: str) -> bool:
+    """Whether a move with a purpose is under way."""
+    mine = (router_move.c.purpose == purpose, router_move.c.running.is_not(None))
+    return tx.execute(select(router_move.c.id).where(*mine).limit(1)).first() is not None
+
+
 def request(
     tx: Tx, router_id: str, candidates: Sequence[str], reason: str, now: float, purpose: str = ""
 ) -> str:

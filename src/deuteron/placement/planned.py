@@ -59,6 +59,8 @@ def _objection(call: Call, router_id: str, host: str) -> str | None:
     if not cloud.able(host, "l3", physical):
         missing = sorted(physical - there.physical_networks)
         return f"it is not attached to the physical network {', '.join(missing)}"
+    if host in cloud.draining:
+        return "it is to be empty"
     if "l3" in there.disabled:
         return "its L3 agent is administratively down"
     if host in wishes_of(call.tx, "l3", [router_id]).get(router_id, Wishes()).off:

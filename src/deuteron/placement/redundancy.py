@@ -89,11 +89,11 @@ def news(
         short[row.role].add(row.object_id)
     ids = None if networks is None else {*networks, *short[dhcp.ROLE]}
     found: dict[str, dict[str, Standing]] = {dhcp.ROLE: {}, routers.ROLE: {}}
-    for id_, facts in dhcp.facts_of(tx, ids).items():
+    for id_, facts in (dhcp.facts_of(tx, ids) if ids != set() else {}).items():
         if facts.served:
             found[dhcp.ROLE][id_] = of_network(facts, cloud, settings.dhcp_agents_per_network)
     ids = None if router_ids is None else {*router_ids, *short[routers.ROLE]}
-    for id_, one in routers.facts_of(tx, ids).items():
+    for id_, one in (routers.facts_of(tx, ids) if ids != set() else {}).items():
         if one.exists:
             found[routers.ROLE][id_] = of_router(one, cloud, settings.max_l3_agents_per_router)
     told = []

@@ -143,10 +143,21 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
     return found
 
 
-def place(call: Call, cloud: Cloud, router_id: str, now: float) -> str:
-    """Make a router's candidates what they should be, or begin to; return what was done."""
+def place(
+    call: Call,
+    cloud: Cloud,
+    router_id: str,
+    now: float,
+    leaving: frozenset[str] = frozenset(),
+    purpose: str = "",
+) -> str:
+    """Make a router's candidates what they should be, or begin to; return what was done.
+
+    `leaving` and `purpose`: see `decide`, and `router_move`.
+    """
     facts = facts_of(call.tx, [router_id]).get(router_id, Facts(exists=False))
-    wanted = decide(facts, cloud, load_of(call.tx, ROLE), call.settings.max_l3_agents_per_router)
+    load, most = load_of(call.tx, ROLE), call.settings.max_l3_agents_per_router
+    wanted = decide(facts, cloud, load, most, leaving)
     for name in wanted.dropped:
         forget_wishes(call.tx, ROLE, router_id, host=name)
     if wanted.settled:
@@ -158,7 +169,7 @@ def place(call: Call, cloud: Cloud, router_id: str, now: float) -> str:
     elif not facts.candidates:
         _first(call, router_id, wanted, now, redundant=facts.redundant)
     else:
-        moves.request(call.tx, router_id, wanted.hosts, wanted.reason, now)
+        moves.request(call.tx, router_id, wanted.hosts, wanted.reason, now, purpose)
     return f"router {router_id}: {', '.join(wanted.hosts) or 'nowhere'} ({wanted.reason})"
 
 

@@ -58,7 +58,8 @@ class Dirty(msgspec.Struct):
     """What lost its network or subnet, which the change log does not name."""
 
     def __bool__(self) -> bool:
-        return bool(self.everything or self.networks or self.routers or self.shown or self.orphans)
+        named = self.networks or self.routers or self.shown or self.failed
+        return bool(self.everything or named or self.orphans)
 
 
 class Placement:
@@ -74,6 +75,8 @@ class Placement:
         self._last_tick = time.time()
         self._last_full = 0.0
         self._last_sweep = 0.0
+        self._last_told = 0.0
+        self._last_asked = 0.0
         self._cursor: Cursor | None = None
         self._hosts: tuple[frozenset[str], ...] | None = None
         self._again: dict[str, float] = {}
@@ -198,6 +201,27 @@ class Placement:
             self._try(f"router {id_}", partial(routers.place, cloud=cloud, router_id=id_, now=now))
         self._show_ha_ports(dirty)
 
+    def _tell(self, dirty: Dirty, cloud: Cloud) -> None:
+        """Tell who died and what is short of hosts, before it is placed elsewhere."""
+        now = time.time()
+        if dirty.everything and self._db.read_now(lambda tx: redundancy.deaths(tx, cloud)):
+            self._write(lambda call: redundancy.tell_deaths(call.tx, cloud, now))
+        if not dirty and time.monotonic() - self._last_told < TICK_SECONDS:
+            return
+        self._last_told = time.monotonic()
+        networks, ids = (None, None) if dirty.everything else (dirty.networks, dirty.routers)
+        news = self._db.read_now(lambda tx: redundancy.news(tx, cloud, self._settings, networks, ids))
+        if news:
+            self._write(lambda call: redundancy.tell(call.tx, news, now))
+
+    def _do_what_was_asked(self, cloud: Cloud) -> None:
+        """Go on with emptying hosts, and with a rebalance."""
+        for name in sorted(cloud.draining & cloud.hosts.keys()):
+            if self._db.read_now(partial(drains.due, cloud=cloud, settings=self._settings, name=name)):
+                self._try(f"drain of {name}", partial(drains.act, cloud=cloud, name=name))
+        if self._db.read_now(rebalance.due):
+            self._try("rebalance", partial(rebalance.act, cloud=cloud))
+
     def _show_ha_ports(self, dirty: Dirty) -> None:
         """Make the HA ports of routers, which are only there to be seen, what their candidates are."""
         ids = None if dirty.everything else dirty.shown
@@ -310,7 +334,7 @@ def _note(tx: Tx, change: feed.Change, dirty: Dirty) -> None:
             router_id, phase = moves.ended(tx, change.object_id)
             if phase:
                 (dirty.routers if phase == "done" else dirty.failed).add(router_id)
-        case "host":
+        case "host" | "drain" | "rebalance":
             dirty.everything = True
 
 

@@ -21,6 +21,7 @@ from deuteron.resources.hosts import (
     AGENT_TYPES,
     agent_settings,
     dhcp_server,
+    drain,
     ha_port,
     host,
     router_candidate,
@@ -122,6 +123,7 @@ def remove(call: Call, row: Item) -> None:
             port.remove(call, found)
     call.tx.execute(delete(ha_port).where(ha_port.c.host == name))
     call.tx.execute(delete(wish).where(wish.c.host == name))
+    call.tx.execute(delete(drain).where(drain.c.host == name))
     call.tx.execute(delete(host).where(host.c.name == name))
     call.tx.changed("host", name, "delete")
 

@@ -18,6 +18,7 @@ from deuteron.resources.hosts import (
     AGENT_TYPES,
     Wishes,
     dhcp_server,
+    drain,
     election,
     forget_wishes,
     host,
@@ -223,6 +224,8 @@ def _able(call: Call, id_: str, role: str, needed: Collection[str], error: type[
     if not known["alive"]:
         raise error(id=id_, reason="it is not alive")
     row = _agent(call, id_, role)
+    if call.tx.execute(select(drain).where(drain.c.host == row.name)).first() is not None:
+        raise error(id=id_, reason=f"{row.name} is to be empty")
     if missing := sorted(set(needed).difference(row.physical_networks)):
         raise error(id=id_, reason=f"{row.name} is not attached to {', '.join(missing)}")
     return str(row.name)
