@@ -11,6 +11,9 @@ from deuteron.agent import names
 from deuteron.plan.units import FloatingIP, Router
 
 TABLE = "deuteron"
+_NO_GOODBYE = "icmpv6 type nd-router-advert @th,48,16 0 drop"
+"""An advertisement with a router lifetime of 0 (RFC 4861, 4.2): a radvd that ends says that its router is gone,
+and it is not, another one or a twin goes on."""
 
 
 def render(router: Router, floating_ips: Iterable[FloatingIP]) -> str:
@@ -27,6 +30,10 @@ table inet {TABLE} {{
   chain forward {{
     type filter hook forward priority filter; policy accept;
 {_forward(router, floating_ips)}  }}
+  chain output {{
+    type filter hook output priority filter; policy accept;
+    {_NO_GOODBYE}
+  }}
 {translation}}}
 """
 
