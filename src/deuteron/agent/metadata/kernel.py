@@ -45,11 +45,13 @@ def look() -> Present:
     return Present(outside, inside, neighbours)
 
 
-def prepare() -> None:
+def prepare(present: Present) -> None:
     """Make the namespace. Raises SystemCommandError, also when it is there and is not ours."""
     netns.create(NAMESPACE)
     sysctl.write(legs.SYSCTLS, NAMESPACE)
-    ip.batch([f"address replace {legs.ADDRESS}/32 dev lo"], NAMESPACE)
+    addresses = {info.get("local") for info in present.inside.get("lo", {}).get("addr_info", ())}
+    if legs.ADDRESS not in addresses:
+        ip.batch([f"address replace {legs.ADDRESS}/32 dev lo"], NAMESPACE)
 
 
 def build(wanted: Iterable[Leg], present: Present) -> dict[str, str]:
@@ -80,8 +82,9 @@ def build(wanted: Iterable[Leg], present: Present) -> dict[str, str]:
         except SystemCommandError as error:
             problems[leg.network] = str(error)
     problems |= ip.batch_groups({leg.network: legs.plug(leg) for leg in plug if leg.network not in problems})
-    entries = {n: [legs.entry(leg)] for n, (leg, _, _) in todo.items() if n not in problems}
-    return problems | bridge.batch_groups(entries)
+    return problems | bridge.batch_groups(
+        {leg.network: [legs.entry(leg)] for leg in plug if leg.network not in problems}
+    )
 
 
 def remove(taps: Iterable[str]) -> None:

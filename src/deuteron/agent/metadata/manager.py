@@ -19,6 +19,9 @@ from deuteron.plan.units import Instance, Network, Unit
 
 log = logging.getLogger(__name__)
 
+_OWN = "agent/metadata"
+"""The key of problems that are not a network's."""
+
 
 class MetadataManager:
     """Serves metadata on every network that has an instance here, whatever becomes of other hosts."""
@@ -42,7 +45,7 @@ class MetadataManager:
     @property
     def pending(self) -> bool:
         """Whether haproxy has to be looked at again soon."""
-        return self._haproxy.pending and not self._problems
+        return self._haproxy.pending and _OWN not in self._problems
 
     def put(self, unit: Unit) -> None:
         """Note a new or changed unit."""
@@ -83,14 +86,14 @@ class MetadataManager:
 
     def apply(self) -> dict[str, str]:
         """Make the host so."""
-        if self._dirty or self._problems:
+        if self._dirty or (self._problems and not self.pending):
             try:
                 self._problems = self._build()
             except (SystemCommandError, OSError, ValueError) as error:
-                self._problems = {"agent/metadata": f"metadata: {error}"}
+                self._problems = {_OWN: f"metadata: {error}"}
             self._dirty = False
         if self._haproxy.pending and (problem := self._listen_on_legs()):
-            self._problems["agent/metadata"] = problem
+            self._problems[_OWN] = problem
         return dict(self._problems)
 
     def _build(self) -> dict[str, str]:
@@ -102,7 +105,7 @@ class MetadataManager:
             self._haproxy.stop()
             kernel.clear()
             return {}
-        kernel.prepare()
+        kernel.prepare(present)
         # Before there is a leg: what it says must not be heard on another host.
         uplinks = {uplink for network in wanted if (uplink := self._uplinks.get(network))}
         nft.apply(guard.render({names.tap(port) for port in self._instances}, uplinks))
