@@ -242,9 +242,8 @@ def _heartbeat_on(call: Call, network_id: str, name: str) -> None:
         if rows.find(call, port.resource, found.port_id):
             return
         call.tx.execute(delete(ha_port).where(*mine))
-    home = call.tx.execute(select(ha_network).where(ha_network.c.network_id == network_id)).one()
     body = {
-        "name": f"HA port tenant {home.project_id}"[:NAME_LENGTH],
+        "name": f"HA heartbeat {name}"[:NAME_LENGTH],
         "project_id": "",
         "network_id": network_id,
         "device_owner": owners.HEARTBEAT,
