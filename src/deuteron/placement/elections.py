@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
-from deuteron.placement import incidents
+from deuteron.placement import events, incidents
 from deuteron.plan.units import ContestReport, ElectionReport
 from deuteron.resources.hosts import election, election_member, router_candidate, router_history
 from deuteron.store import Tx
@@ -228,7 +228,13 @@ def promote(
     )
     tx.changed("election", election_id, "update")
     riding = select(router_candidate.c.router_id).where(router_candidate.c.election_id == election_id)
-    record(tx, list(tx.execute(riding.distinct()).scalars()), before, active, now, cause, gap_ms)
+    routers = list(tx.execute(riding.distinct()).scalars())
+    record(tx, routers, before, active, now, cause, gap_ms)
+    if routers and before is not None:
+        subject, count = events.Subject("election", election_id), len(routers)
+        text = f"{active} is active for {count} router{'s' * (count != 1)}, after {before}: {cause}"
+        data = {"from": before, "to": active, "routers": routers, "gap_ms": gap_ms}
+        events.note(tx, "promotion", subject, text, host=active, data=data)
 
 
 def record(

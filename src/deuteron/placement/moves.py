@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, insert, select, update
 
-from deuteron.placement import elections, ha
+from deuteron.placement import elections, events, ha
 from deuteron.placement.cloud import Cloud
 from deuteron.resources import router, rows
 from deuteron.resources.call import Call
@@ -35,6 +35,7 @@ from deuteron.store import Tx
 OVERLAP_SECONDS = 0.1
 PATIENCE: Mapping[str, float] = {"build": 20, "drain": 5, "switch": 20, "close": 10}
 """Seconds that a phase may wait for agents."""
+_TOLD: Mapping[str, events.Kind] = {"build": "move_begun", "done": "move_done", "failed": "move_failed"}
 KEPT_SECONDS = 30 * 86400.0
 """Moves that ended are told of so long."""
 
@@ -209,7 +210,31 @@ def _take(call: Call, move: Any, step: Step) -> Step:
     values.update(_enter(call, move, step, now))
     call.tx.execute(update(router_move).where(router_move.c.id == move.id).values(values))
     call.tx.changed("router_move", move.id, "update")
+    if step.phase in _TOLD:
+        _tell(call.tx, move, values.get("source", move.source), step, now)
     return step
+
+
+def _tell(tx: Tx, move: Any, source: str | None, step: Step, now: float) -> None:
+    """Write an event about a move that begins or ends."""
+    target, seconds = move.candidates[0], now - move.steps[0][1]
+    on_the_way = f"from {source or 'nowhere'} to {target}"
+    if source == target:
+        on_the_way = f"to be on {', '.join(move.candidates)}, active on {target} all the time"
+    text = {
+        "build": f"goes {on_the_way}: {move.reason}",
+        "done": f"went {on_the_way} in {seconds:.1f} s: {move.reason}",
+        "failed": f"stays on {source or 'no host'}: {step.reason}",
+    }[step.phase]
+    data = {
+        "move": move.id,
+        "from": source,
+        "to": target,
+        "candidates": move.candidates,
+        "purpose": move.purpose,
+        "seconds": round(seconds, 3),
+    }
+    events.note(tx, _TOLD[step.phase], events.of_router(tx, move.router_id), text, host=target, data=data)
 
 
 def _enter(call: Call, move: Any, step: Step, now: float) -> dict[str, Any]:
