@@ -103,7 +103,7 @@ def _managers(settings: AgentSettings, parsed: ParsedSettings, context: Context,
     """Return what the roles ask for, in the order in which one builds on the other."""
     managers: list[Manager] = [l2]
     if "l3" in parsed.roles:
-        managers += l3.managers(context)
+        managers += l3.managers(context, settings.uplink_check_interval)
     if "dhcp" in parsed.roles:
         managers.append(DhcpManager(context, settings.dhcp_lease_duration))
     if "metadata" in parsed.roles:

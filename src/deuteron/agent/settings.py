@@ -28,6 +28,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     run_dir: str = "/run/deuteron"
     report_interval: float = 2.0
     """Seconds between reports when nothing happens."""
+    uplink_check_interval: float = 1.0
+    """Seconds between two questions to the next hops of routers' gateways; 0 for no questions."""
     dhcp_lease_duration: int = 86400
     """Seconds."""
     metadata_port: int = 9697

@@ -19,7 +19,18 @@ from typing import TypeVar
 
 import msgspec
 
-from deuteron.placement import dhcp, drains, elections, ha, ha_ports, moves, rebalance, redundancy, routers
+from deuteron.placement import (
+    dhcp,
+    drains,
+    elections,
+    ha,
+    ha_ports,
+    moves,
+    rebalance,
+    redundancy,
+    routers,
+    uplinks,
+)
 from deuteron.placement.cloud import Cloud, load_of, look
 from deuteron.resources import subnet
 from deuteron.resources.call import Call
@@ -137,6 +148,7 @@ class Placement:
         if dirty or time.monotonic() - self._last_asked > SWEEP_SECONDS:
             self._last_asked = time.monotonic()
             self._do_what_was_asked(cloud)
+            self._leave_lost_uplinks(cloud)
         self._move(cloud)
         if time.monotonic() - self._last_sweep > SWEEP_SECONDS:
             self._last_sweep = time.monotonic()
@@ -221,6 +233,11 @@ class Placement:
                 self._try(f"drain of {name}", partial(drains.act, cloud=cloud, name=name))
         if self._db.read_now(rebalance.due):
             self._try("rebalance", partial(rebalance.act, cloud=cloud))
+
+    def _leave_lost_uplinks(self, cloud: Cloud) -> None:
+        """Move routers away from where their way out does not answer."""
+        for id_ in self._db.read_now(lambda tx: uplinks.concerned(tx, cloud, time.time())):
+            self._try(f"uplink of router {id_}", partial(uplinks.place, cloud=cloud, router_id=id_))
 
     def _show_ha_ports(self, dirty: Dirty) -> None:
         """Make the HA ports of routers, which are only there to be seen, what their candidates are."""

@@ -42,7 +42,7 @@ def main(host: str, local_ip: str) -> None:
         daemons=Daemons(run_dir),
         status=Status(),
     )
-    managers = l3.managers(context)
+    managers = l3.managers(context, 0)
     for line in sys.stdin:
         message = msgspec.json.decode(line)
         answer: object = True

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from deuteron.agent.manager import Manager
 
 
-def managers(context: "Context") -> "list[Manager]":
+def managers(context: "Context", uplink_check_interval: float) -> "list[Manager]":
     """Return the managers of this room, in the order in which they are to be applied.
 
-    Starts the thread that reports what this host is in its elections.
+    Starts the threads that report what this host is in its elections, and whose next hops answer.
     """
     # Imported here: the switch lives in this package, and needs nothing but the standard library.
     from deuteron.agent.l3.conntrack_sync.manager import ConnectionSync
@@ -21,12 +21,14 @@ def managers(context: "Context") -> "list[Manager]":
     from deuteron.agent.l3.routers import Routers
     from deuteron.agent.l3.standings import Standings
     from deuteron.agent.l3.switch.records import Places
+    from deuteron.agent.l3.uplinks import Uplinks
 
     elections = Elections(context)
     standings = Standings(Places(context.run_dir), context.status, elections.hear)
     context.status.watch_problems(standings.problems)
     standings.start()
-    return [elections, Routers(context), ConnectionSync(context)]
+    uplinks = Uplinks(context, uplink_check_interval)
+    return [elections, Routers(context), ConnectionSync(context), uplinks]
 
 
 def connect(managers: "Sequence[Manager]", wake: "Callable[[Manager, Callable[[], None]], None]") -> None:
