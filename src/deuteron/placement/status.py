@@ -9,7 +9,17 @@ from sqlalchemy import func, select
 
 from deuteron.placement import health
 from deuteron.placement.health import Health, Level, Trouble
-from deuteron.placement.picture import Election, Host, Incident, Member, Network, Picture, Router, look
+from deuteron.placement.picture import (
+    Election,
+    Host,
+    Incident,
+    Member,
+    Network,
+    Picture,
+    Router,
+    Uplink,
+    look,
+)
 from deuteron.resources.call import Call
 from deuteron.resources.hosts import incident
 
@@ -40,6 +50,8 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     instance_ports: int
     problems: dict[str, str]
     """What its agent says is wrong: the kind and id of a thing -> words."""
+    uplinks: list[Uplink]
+    """Which next hops of routers' gateways answer it."""
 
 
 class RouterStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +173,7 @@ def _hosts(picture: Picture) -> list[HostStatus]:
             active_routers=active[one.name],
             instance_ports=picture.instance_ports.get(one.name, 0),
             problems=dict(one.problems),
+            uplinks=list(one.uplinks),
         )
         for one in picture.hosts.values()
     ]
