@@ -111,3 +111,12 @@ def test_the_status_says_what_is_wrong_once_for_all_with_the_same_reason() -> No
 def test_a_host_that_was_drained_and_switched_off_is_not_wrong() -> None:
     assert of_picture(picture([host("a"), dead("b", drain="drained")])).wrong == []
     assert of_picture(picture([host("a"), dead("b", drain="draining")])).level == "DEGRADED"
+
+
+def test_a_problem_has_the_time_when_it_was_told_first() -> None:
+    ill = host("b", problems={"router/r": "no such device"}, problems_since={"router/r": DIED})
+    found = of_picture(picture([host("a"), ill], redundant("r", "a", "b")))
+    assert found.problems == [
+        "b: router/r: no such device, for 34 s",
+        "router r: b: no such device, for 34 s",
+    ]

@@ -17,7 +17,7 @@ from deuteron.api.events import Followers, list_events
 from deuteron.api.operation import Operation, endpoint
 from deuteron.api.services import Services
 from deuteron.api.v2 import merged
-from deuteron.placement import audit, drains, heartbeat, planned, rebalance, status
+from deuteron.placement import audit, checkup, drains, heartbeat, planned, rebalance, status
 from deuteron.placement.happened import Event
 from deuteron.resources import instances
 from deuteron.resources.call import Call
@@ -112,6 +112,11 @@ def show_rebalance(call: Call) -> rebalance.Rebalance:
     return rebalance.shown(call)
 
 
+def check_up(call: Call) -> checkup.Checkup:
+    """Check the settings and the whole; say how to mend what is wrong."""
+    return checkup.of_all(call)
+
+
 OPERATIONS = (
     Operation("POST", "/v1/hosts/{host}/drain", drain_host, writes=True, status=202),
     Operation("POST", "/v1/hosts/{host}/undrain", undrain_host, writes=True),
@@ -127,6 +132,7 @@ OPERATIONS = (
     Operation("DELETE", "/v1/instances/{device_id}", delete_instance, writes=True),
     Operation("GET", "/v1/status", show_status),
     Operation("GET", "/v1/ok-to-stop", ok_to_stop),
+    Operation("GET", "/v1/check", check_up),
     Operation("GET", "/v1/events", list_events, line=Event),
 )
 

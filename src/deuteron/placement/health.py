@@ -34,6 +34,11 @@ def of_host(host: Host) -> Trouble | None:
     return Trouble(f"{host.name} is silent", host.last_seen)
 
 
+def problem(host: Host, key: str) -> Trouble:
+    """Return a problem that a host's agent tells of."""
+    return Trouble(f"{host.name}: {host.problems[key]}", host.problems_since.get(key))
+
+
 def of_router(picture: Picture, router: Router) -> Health:
     """Return how a router is."""
     if not router.up:
@@ -109,7 +114,7 @@ def troubled(picture: Picture, router: Router, candidate: Candidate) -> Trouble 
         return of_host(host)
     for key in (f"router/{router.id}", f"election/{candidate.election}"):
         if key in host.problems:
-            return Trouble(f"{host.name}: {host.problems[key]}")
+            return problem(host, key)
     said = _member(picture, candidate)
     if said is not None and said.state == "fault":
         return Trouble(f"{host.name}: {said.cause or 'fault'}", said.since)

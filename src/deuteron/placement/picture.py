@@ -55,6 +55,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     started: float = 0.0
     version: str = ""
     problems: Mapping[str, str] = {}
+    problems_since: Mapping[str, float] = {}
     disabled: frozenset[str] = frozenset()
     """Roles that an administrator took from it."""
     drain: str = ""
@@ -199,6 +200,7 @@ def _hosts(call: Call) -> dict[str, Host]:
             started=row.started,
             version=row.version,
             problems=row.problems,
+            problems_since=row.problems_since,
             disabled=frozenset(
                 role for role, kind in AGENT_TYPES.items() if not agent_settings(row, kind).admin_state_up
             ),

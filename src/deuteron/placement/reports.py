@@ -7,6 +7,7 @@ its routers' ports up long before. After a restart of the server agents say all 
 import threading
 import time
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import msgspec
 from sqlalchemy import insert, select, update
@@ -23,6 +24,8 @@ from deuteron.store import Database, Tx
 
 MAX_SEEN_INTERVAL = 5.0
 _CHUNK = 1000
+_UNTOLD = ("problems", "problems_since", "started")
+"""What of a host changes without that anybody has to look at it again."""
 
 
 class _Known(msgspec.Struct):
@@ -146,14 +149,16 @@ def _row(report: Report) -> dict[str, object]:
     }
 
 
-def _store_host(tx: Tx, name: str, row: dict[str, object], now: float) -> None:
+def _store_host(tx: Tx, name: str, row: dict[str, Any], now: float) -> None:
     found = tx.execute(select(host).where(host.c.name == name)).first()
+    before = {} if found is None else found.problems_since
+    row = {**row, "problems_since": {key: before.get(key, now) for key in row["problems"]}}
     if found is None:
         tx.execute(insert(host).values(name=name, created=now, last_seen=now, agents={}, **row))
         tx.changed("host", name, "create")
         return
     tx.execute(update(host).where(host.c.name == name).values(last_seen=now, **row))
-    if any(found._mapping[key] != value for key, value in row.items() if key not in ("problems", "started")):
+    if any(found._mapping[key] != value for key, value in row.items() if key not in _UNTOLD):
         tx.changed("host", name, "update")
 
 

@@ -234,9 +234,9 @@ def _wrong_host(host: Host) -> Iterable[Wrong]:
     if silent and host.drain != "drained":
         yield _of_host(host, "silent", silent.since)
     if host.drain == "stuck":
-        yield _of_host(host, "the drain is stuck", host.drain_since)
+        yield _of_host(host, f"the drain is stuck, see: deuteron drain {host.name}", host.drain_since)
     for key, text in sorted(host.problems.items()):
-        yield _of_host(host, f"{key}: {text}", None)
+        yield _of_host(host, f"{key}: {text}", host.problems_since.get(key))
 
 
 def _uplinks(picture: Picture) -> Iterable[Wrong]:

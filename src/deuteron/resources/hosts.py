@@ -52,9 +52,11 @@ host = Table(
     Column("problems", Json, nullable=False),
     Column("agents", Json, nullable=False),
     Column("uplinks", Json, nullable=False, default=list),
+    Column("problems_since", Json, nullable=False, default=dict),
 )
-"""Times are Unix times; `agents` is what the API set for its agents, by their type: see `AgentSettings`;
-`uplinks` is which next hops answer it: see deuteron.plan.units.UplinkReport."""
+"""Times are Unix times; `problems_since` is when each of the `problems` was told first. `agents` is what the
+API set for its agents, by their type: see `AgentSettings`; `uplinks` is which next hops answer it: see
+deuteron.plan.units.UplinkReport."""
 
 dhcp_server = Table(
     "dhcp_server",
