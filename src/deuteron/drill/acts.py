@@ -1,17 +1,30 @@
-"""What is done to hosts in a drill."""
+"""What is done in a drill: to hosts, to their cables and processes, or to the router on purpose."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from deuteron.drill import planned
 from deuteron.drill.stage import Stage, run
-from deuteron.lab import hosts, scene, wires
+from deuteron.lab import hosts, wires
 from deuteron.lab import lab as labs
 from deuteron.lab.state import locked
 from deuteron.lab.topology import LabError, NetworkName
 
-Do = Literal["power off", "power on", "cut", "heal", "freeze", "kill", "restart", "move"]
+Do = Literal[
+    "power off",
+    "power on",
+    "cut",
+    "heal",
+    "freeze",
+    "kill",
+    "restart",
+    "move",
+    "drain",
+    "undrain",
+    "convert",
+]
 
 FREEZE_SECONDS = 5.0
 SERVICES = ("agent", "switch", "server")
@@ -29,8 +42,10 @@ NOUNS = {
     "all hosts": "all hosts",
     "dead host": "what is off",
     "cut host": "what is cut off",
+    "drained host": "the drained host",
 }
 """Role -> how one speaks of it; who has it is in roles.py."""
+PLANNED = {"move": planned.move, "drain": planned.drain, "undrain": planned.undrain}
 
 
 @dataclass(frozen=True)
@@ -41,12 +56,15 @@ class Act:
     who: str
     """A role, of NOUNS."""
     what: str = ""
-    """The network that is cut or healed, the process that is killed (SIGKILL) or restarted (SIGTERM)."""
+    """The network that is cut or healed, the process that is killed (SIGKILL) or restarted (SIGTERM), or the
+    mode ("HA", "legacy") that the router is converted to."""
 
     def __str__(self) -> str:
         who = NOUNS[self.who]
         if self.do == "move":
             return f"move the router to {who}"
+        if self.do == "convert":
+            return f"make the router {self.what}"
         if self.do == "cut":
             return f"cut {who} off the {self.what} network"
         if self.do == "heal":
@@ -82,8 +100,10 @@ def perform(stage: Stage, act: Act, on: Sequence[str]) -> float:
             time.sleep(FREEZE_SECONDS)
             last = time.time()
             hosts.ask(stage.lab, host, "thaw")
-        elif act.do == "move":
-            scene.move(stage.scene, host)
+        elif act.do == "convert":
+            planned.convert(stage, act.what)
+        elif act.do in PLANNED:
+            PLANNED[act.do](stage, host)
         else:
             _end(stage, host, act)
     return last

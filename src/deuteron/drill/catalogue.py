@@ -96,6 +96,20 @@ _ALL = (
         ),
     ),
     _drill("move", Act("move", "standby"), Act("move", "standby")),
+    _drill(
+        "drain",
+        Act("drain", "active"),
+        Act("power off", "drained host"),
+        _ON,
+        Act("undrain", "drained host"),
+    ),
+    Drill(
+        "convert",
+        (
+            Step((Act("convert", "active", "legacy"),), settles=False),
+            Step((Act("convert", "active", "HA"),)),
+        ),
+    ),
 )
 
 DRILLS: dict[str, Drill] = {drill.name: drill for drill in (*_POWER, *_FREEZES, *_CUTS, *_ENDS, *_ALL)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from deuteron.drill import invariants
+from deuteron.drill import invariants, planned
 from deuteron.drill.invariants import Subject
 from deuteron.drill.seen import Host
 from deuteron.drill.stage import CLIENT, PLACED, Stage
@@ -29,4 +29,5 @@ def of(stage: Stage, subject: Subject, hosts: Mapping[str, Host]) -> dict[str, t
         "all hosts": tuple(stage.hosts()),
         "dead host": tuple(name for name in stage.hosts() if hosts[name].state == "off"),
         "cut host": tuple(name for name in stage.hosts() if hosts[name].cut),
+        "drained host": tuple(planned.drained(stage)) if hosts[stage.controller()].state == "on" else (),
     }

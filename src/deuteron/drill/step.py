@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from deuteron.drill import acts, effects, invariants, roles, seen, stage
+from deuteron.drill import acts, effects, invariants, planned, roles, seen, stage
 from deuteron.drill.catalogue import Step
 from deuteron.drill.effects import Effect
 from deuteron.drill.invariants import Subject
@@ -123,6 +123,7 @@ def repair(drilled: Drilled) -> None:
             acts.perform(built, acts.Act("power on", "dead host"), [name])
         for network in sorted(host.cut):
             acts.perform(built, acts.Act("heal", "cut host", network), [name])
+    planned.restore(built, REPAIR_SECONDS)
     settle(drilled, time.monotonic() + REPAIR_SECONDS)
 
 
