@@ -1,6 +1,7 @@
 """ok-to-stop, status and history as people and scripts see them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -108,3 +109,73 @@ def test_nothing_is_cut_where_nobody_reads_columns(
         monkeypatch.delenv("COLUMNS")
     out = deuteron("status").out
     assert "x" * 200 in out
+
+
+def test_events_are_told_in_words_or_as_json(cloud: Cloud, deuteron: Command) -> None:
+    build(cloud)
+    die(cloud, "net2")
+    cloud.until(lambda: "host dead" in deuteron("events").out)
+    said = deuteron("events")
+    assert said.status == 0
+    assert all(len(line) <= 80 for line in said.out.splitlines())
+    told = [json.loads(line) for line in deuteron("events", "--json").out.splitlines()]
+    assert [one["id"] for one in told] == sorted(one["id"] for one in told)
+    assert "net2" in [one["subject_name"] for one in told if one["kind"] == "host_dead"]
+    last = told[-1]["id"]
+    assert deuteron("events", "--since", str(last)).out == ""
+
+
+def test_the_heartbeat_is_explained(cloud: Cloud, deuteron: Command) -> None:
+    build(cloud)
+    said = deuteron("explain", "heartbeat", "r1")
+    assert said.status == 0
+    for words in (
+        "every 20 ms",
+        "VXLAN",
+        "qha-",
+        "192.0.2.1",
+        "169.254.",
+        "64 ms after",
+        "Shared fate",
+        "Second",
+    ):
+        assert words in said.out
+    answer = json.loads(deuteron("explain", "heartbeat", "--json", "r1").out)
+    speakers = answer["heartbeat"]["speakers"]
+    assert sorted(one["state"] for one in speakers) == ["active", "standby"]
+    assert [one["priority"] for one in speakers] == [250, 200]
+    assert answer["active"] == next(one["host"] for one in speakers if one["state"] == "active")
+
+
+def test_a_router_that_is_not_redundant_has_no_heartbeat(cloud: Cloud, deuteron: Command) -> None:
+    build(cloud)
+    said = deuteron("explain", "heartbeat", "billing")
+    assert said.status == 1
+    assert "openstack router set --ha billing" in said.out
+
+
+def test_check_says_what_must_be_mended(cloud: Cloud, deuteron: Command, tmp_path: Path) -> None:
+    build(cloud)
+    empty = tmp_path / "deuteron.toml"
+    empty.write_text("[server]\n")
+    said = deuteron("check", "--config", str(empty))
+    assert said.status == 0, said.out
+    assert "[warn] not redundant: billing" in said.out
+    assert "this host" not in said.out, "no agent is to run here"
+    die(cloud, "net2")
+    said = deuteron("check", "--config", str(empty))
+    assert said.status == 1
+    assert "[FAIL] silent: net2" in said.out
+    assert all(len(line) <= 80 for line in said.out.splitlines())
+
+
+def test_check_of_this_host_alone(nowhere: Command, tmp_path: Path) -> None:
+    wrong = tmp_path / "deuteron.toml"
+    wrong.write_text('[agent]\nlocal_ip = "nowhere"\n')
+    said = nowhere("check", "--host-only", "--config", str(wrong), "--json")
+    assert said.status == 1
+    assert [one["level"] for one in json.loads(said.out)] == ["fail"]
+    wrong.write_text("[agent]\ncolour = 1\n")
+    said = nowhere("check", "--config", str(wrong))
+    assert said.status == 2, "the server is away"
+    assert "[agent] colour: there is no such option" in said.out.replace("\n         ", " ")
