@@ -116,7 +116,7 @@ def _list() -> None:
     for name, drill in DRILLS.items():
         print(name)
         for step in drill.steps:
-            effect = effects.worst(effects.of(act) for act in step.acts)
+            effect = effects.of_all(step.acts)
             print(f"    {step}: {effects.describe(effect) if step.traffic else 'no traffic'}")
 
 

@@ -19,7 +19,7 @@ def rows(name: str) -> list[str]:
     """Return the rows of a drill, one for each step."""
     found = []
     for number, step in enumerate(DRILLS[name].steps):
-        effect = effects.worst(effects.of(act) for act in step.acts)
+        effect = effects.of_all(step.acts)
         if step.traffic:
             cost = effects.describe(effect)
         else:

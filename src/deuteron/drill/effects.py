@@ -4,7 +4,7 @@ A failure is (what is done, to whom, with what); the same table serves the drill
 failure book.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -68,6 +68,14 @@ EFFECTS: dict[tuple[str, str, str], Effect] = {
 def of(act: Act) -> Effect:
     """Return what an act may cost."""
     return EFFECTS.get((act.do, act.who, act.what), NOTHING)
+
+
+def of_all(acts: Sequence[Act]) -> Effect:
+    """Return what acts that are done at once may cost: when both DHCP servers die nobody can renew."""
+    effect = worst(of(act) for act in acts)
+    if sum(act.do == "power off" for act in acts) > 1:
+        return msgspec.structs.replace(effect, renewals_fail=True)
+    return effect
 
 
 def worst(effects: Iterable[Effect]) -> Effect:

@@ -71,7 +71,7 @@ def prepare(built: Stage) -> Drilled:
 
 def take(drilled: Drilled, drill: str, step: Step, effect: Effect | None = None) -> Outcome:
     """Take a step. Raises LabError when it cannot be taken; that it goes badly is in the outcome."""
-    effect = effect or effects.worst(effects.of(act) for act in step.acts)
+    effect = effect or effects.of_all(step.acts)
     found = roles.of(drilled.stage, drilled.subject, seen.hosts(drilled.stage, kernels=True))
     done_to = [(act, acts.places(act, found)) for act in step.acts]
     met, settled = None, None

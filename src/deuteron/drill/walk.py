@@ -118,7 +118,7 @@ def undoes(act: Act, other: Act) -> bool:
 
 def expected(acts: list[Act]) -> Effect:
     """Return what acts that are done at once may cost."""
-    effect = effects.worst(effects.of(act) for act in acts)
+    effect = effects.of_all(acts)
     if len(acts) == 1 or not effect.gap_ms:
         return effect
     return effects.worst([effect, Effect(gap_ms=AT_ONCE_GAP_MS)])
