@@ -1,4 +1,4 @@
-"""The server's settings: `[server]` of the configuration file."""
+"""The server's settings: `[server]` of the configuration file, and `[keystone_authtoken]`."""
 
 from typing import Literal
 
@@ -12,16 +12,40 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses to serve on, ADDRESS:PORT."""
     database: str = "sqlite:////var/lib/deuteron/deuteron.db"
     """An SQLAlchemy URL: sqlite:////FILE or postgresql://..."""
-    auth: str = "noauth"
-    """Who may call: `noauth` (everybody who reaches it, as administrator)."""
+    auth: Literal["noauth", "http_basic"] = "noauth"
+    """Who may call: everybody who reaches it, as administrator; whom a file of passwords knows; whom the
+    Keystone of section [keystone_authtoken] knows."""
     allow_remote_noauth: bool = False
-    """Serve `noauth` on other addresses than loopback."""
+    """Serve without authentication on other addresses than loopback: the API with `noauth`, the agents
+    without `agents_token`."""
+    agents_token: str = ""
+    """What agents show to be let in; the same as `token` of their section [agent]."""
+    http_basic_auth_user_file: str = "/etc/deuteron/htpasswd"
+    """`http_basic`: lines USER:BCRYPT-HASH."""
+    http_basic_projects_file: str = ""
+    """`http_basic`: TOML, for each user its project_id and roles; without it all are administrators."""
     default_project_id: str = "00000000000040008000000000000001"
     """The project of what is created without one (`noauth`)."""
     pagination_max_limit: int = 0
     """At most so many items in one answer; 0 for no limit."""
     max_request_body_size: int = 16 * 1024 * 1024
     """Bytes of a request's body."""
+
+    policy_file: str = ""
+    """A YAML file of rules of policy that differ from the defaults."""
+    enforce_scope: bool = True
+    """Whether tokens for the system or a domain, not a project, are refused below /v2.0."""
+
+    quota_network: int = 100
+    """Networks a project may have; -1 for any number. With `noauth` no number counts that is not set
+    through the API: there are no projects that could take anything from each other."""
+    quota_subnet: int = 100
+    quota_port: int = 500
+    quota_router: int = 10
+    quota_floatingip: int = 50
+    quota_rbac_policy: int = 10
+    quota_security_group: int = 10
+    quota_security_group_rule: int = 100
 
     network_type: str = "vxlan"
     """The type of networks whose creator names none."""
@@ -70,3 +94,31 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Between two reports of an agent."""
     agent_down_time: float = 10.0
     """An agent silent for so long is dead."""
+
+
+class KeystoneSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Section [keystone_authtoken], with the names that the section has in all of OpenStack."""
+
+    auth_url: str = ""
+    """Keystone, for this server: https://keystone.example:5000"""
+    www_authenticate_uri: str = ""
+    """Keystone, for clients; default: auth_url."""
+    auth_type: Literal["password", "v3password"] = "password"
+    username: str = "neutron"
+    password: str = ""
+    user_domain_id: str = ""
+    user_domain_name: str = ""
+    project_name: str = "service"
+    project_domain_id: str = ""
+    project_domain_name: str = ""
+    """Without a domain's id or name it is the domain `default`."""
+    cafile: str = ""
+    insecure: bool = False
+    """Take any certificate."""
+    http_connect_timeout: float = 10.0
+    """Also of the answer."""
+    http_request_max_retries: int = 3
+    token_cache_time: float = 300.0
+    """A token is not validated again for so long, even if it is revoked; 0: it is validated each time."""
+    service_token_roles: tuple[str, ...] = ("service",)
+    """Roles of services whose token makes a user's expired one count."""

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
@@ -9,30 +10,41 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from deuteron.api import discovery, errors, v2
+from deuteron import policy
+from deuteron.api import auth, discovery, errors, v2
 from deuteron.api.requestlog import RequestLog
 from deuteron.api.services import Services
 from deuteron.resources import registry
 from deuteron.resources.errors import NeutronError
-from deuteron.settings import ServerSettings
+from deuteron.settings import KeystoneSettings, ServerSettings
 from deuteron.store import Database
 
 _PARTS = ("deuteron.api.agents", "deuteron.api.v1")
 
 
-def app(settings: ServerSettings, db: Database) -> Starlette:
+def app(settings: ServerSettings, db: Database, keystone: KeystoneSettings | None = None) -> Starlette:
     """Return the application: Neutron's API, and what the other modules of this room serve.
 
-    Its `state.services` is what the handlers were given.
+    Its `state.services` is what the handlers were given. Raises ConfigError and PolicyError.
     """
-    services = Services(settings, db, registry.load())
+    known = registry.load()
+    rules = policy.load(known.rules, Path(settings.policy_file) if settings.policy_file else None)
+    services = Services(settings, db, known, rules)
     routes: list[Route] = [*discovery.routes(services), *v2.routes(services)]
     for name in _PARTS:
         if importlib.util.find_spec(name):
             routes += importlib.import_module(name).routes(services)
     application = Starlette(
         routes=routes,
-        middleware=[Middleware(RequestLog)],
+        middleware=[
+            Middleware(RequestLog),
+            Middleware(
+                auth.Door,
+                settings=settings,
+                policy=rules,
+                authenticate=_authenticate(settings, keystone or KeystoneSettings()),
+            ),
+        ],
         exception_handlers={
             NeutronError: errors.on_neutron_error,
             HTTPException: errors.on_http_error,
@@ -42,3 +54,12 @@ def app(settings: ServerSettings, db: Database) -> Starlette:
     )
     application.state.services = services
     return application
+
+
+def _authenticate(settings: ServerSettings, keystone: KeystoneSettings) -> auth.Authenticate:
+    # Imported when needed: bcrypt and keystoneauth1 are large.
+    if settings.auth == "http_basic":
+        return importlib.import_module("deuteron.api.auth_basic").http_basic(settings)  # type: ignore[no-any-return]
+    if settings.auth == "keystone":
+        return importlib.import_module("deuteron.api.auth_keystone").keystone(keystone)  # type: ignore[no-any-return]
+    return auth.noauth(settings)

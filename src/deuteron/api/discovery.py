@@ -67,7 +67,7 @@ def routes(services: Services) -> list[Route]:
             {
                 "name": resource.name,
                 "collection": resource.collection,
-                "links": [{"rel": "self", "href": f"{_base(request)}/v2.0/{resource.collection}"}],
+                "links": [{"rel": "self", "href": f"{_base(request)}/v2.0/{resource.path}"}],
             }
             for resource in services.registry.resources.values()
         ]

@@ -17,12 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from deuteron.api import codec
-from deuteron.api.auth import identify
 from deuteron.api.codec import JSON, encode
 from deuteron.api.services import Services
-from deuteron.resources.call import Call
-from deuteron.resources.errors import Forbidden, HTTPBadRequest
-from deuteron.store import Tx
+from deuteron.resources.errors import HTTPBadRequest
 
 T = TypeVar("T")
 Follow = Callable[[Any], AsyncIterator[bytes]]
@@ -51,28 +48,19 @@ class Operation:
 def endpoint(
     services: Services, operation: Operation, follow: Follow | None = None
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the handler of an operation; all of them are the administrator's.
+    """Return the handler of an operation.
 
     `follow` gives, for a query, the lines of the stream of an operation that has one.
     """
-    who = identify(services.settings)
 
     async def handle(request: Request) -> Response:
-        caller = who(request)
-        if not caller.admin:
-            raise Forbidden(reason="/v1 is the administrator's")
         given = await _given(services, operation, request)
         if follow and given["query"].follow:
             return StreamingResponse(
                 follow(given["query"]), media_type=NDJSON, headers={"Cache-Control": "no-store"}
             )
 
-        def in_transaction(tx: Tx) -> Any:
-            call = Call(tx=tx, settings=services.settings, project_id=caller.project_id)
-            return operation.does(call, **given)
-
-        db = services.db
-        answer = await (db.write(in_transaction) if operation.writes else db.read(in_transaction))
+        answer = await services.run(request, operation.writes, lambda call: operation.does(call, **given))
         if answer is None:
             return Response(status_code=204)
         return Response(encode(answer), operation.status, media_type=JSON)

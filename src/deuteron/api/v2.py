@@ -10,15 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deuteron.api import codec, listquery
-from deuteron.api.auth import identify
 from deuteron.api.codec import JSON, encode
 from deuteron.api.services import Services
 from deuteron.resources import operations
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest, HTTPBadRequest, NotFound
-from deuteron.resources.resource import Action, Child, Item, Resource
+from deuteron.resources.resource import Child, Item, Resource
 from deuteron.resources.types import shown
-from deuteron.store import Tx
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -39,10 +37,9 @@ class _Endpoint:
     def __init__(self, services: Services, resource: Resource) -> None:
         self.services = services
         self.resource = resource
-        self.identify = identify(services.settings)
 
     def routes(self) -> list[Route]:
-        resource, path = self.resource, f"/v2.0/{self.resource.collection}"
+        resource, path = self.resource, f"/v2.0/{self.resource.path}"
         found = [
             Route(path, self.listing, methods=["GET"]),
             Route(path + "/{id}", self.show, methods=["GET"]),
@@ -53,31 +50,24 @@ class _Endpoint:
             found.append(Route(path + "/{id}", self.update, methods=["PUT"]))
         if resource.deletable:
             found.append(Route(path + "/{id}", self.delete, methods=["DELETE"]))
-        for name, action in resource.actions.items():
-            found.append(Route(f"{path}/{{id}}/{name}", partial(self.act, action), methods=["PUT"]))
+        found += [
+            Route(f"{path}/{{id}}/{name}", partial(self.act, name), methods=["PUT"])
+            for name in resource.actions
+        ]
         for name, child in resource.children.items():
-            found += self._child_routes(f"{path}/{{id}}/{name}", child)
+            found += self._child_routes(f"{path}/{{id}}/{name}", name, child)
         return merged(found)
 
-    def _child_routes(self, path: str, child: Child) -> list[Route]:
-        found = [Route(path, partial(self.list_children, child), methods=["GET"])]
+    def _child_routes(self, path: str, name: str, child: Child) -> list[Route]:
+        found = [Route(path, partial(self.list_children, name), methods=["GET"])]
         if child.add:
-            found.append(Route(path, partial(self.add_child, child.add), methods=["POST"]))
+            found.append(Route(path, partial(self.add_child, name), methods=["POST"]))
         if child.remove:
-            found.append(
-                Route(path + "/{child}", partial(self.remove_child, child.remove), methods=["DELETE"])
-            )
+            found.append(Route(path + "/{child}", partial(self.remove_child, name), methods=["DELETE"]))
         return found
 
     async def _run(self, request: Request, write: bool, work: Callable[[Call], T]) -> T:
-        who = self.identify(request)
-        settings = self.services.settings
-
-        def in_transaction(tx: Tx) -> T:
-            return work(Call(tx=tx, settings=settings, project_id=who.project_id, admin=who.admin))
-
-        db = self.services.db
-        return await (db.write(in_transaction) if write else db.read(in_transaction))
+        return await self.services.run(request, write, work)
 
     async def _body(self, request: Request) -> Any:
         return await codec.body(request, self.services.settings.max_request_body_size)
@@ -85,10 +75,14 @@ class _Endpoint:
     async def listing(self, request: Request) -> Response:
         query = listquery.parse(request, self.services.settings.pagination_max_limit)
 
+        prepare = self.resource.before_listing
+
         def work(call: Call) -> list[Item]:
+            if prepare:
+                prepare(call, query.filters)
             return operations.listing(call, self.resource, query)
 
-        items = await self._run(request, False, work)
+        items = await self._run(request, prepare is not None, work)
         answer: dict[str, Any] = {self.resource.collection: items}
         if links := listquery.links(request, query, items):
             answer[f"{self.resource.collection}_links"] = links
@@ -141,26 +135,31 @@ class _Endpoint:
         await self._run(request, True, work)
         return Response(status_code=204)
 
-    async def act(self, action: Action, request: Request) -> Response:
+    async def act(self, name: str, request: Request) -> Response:
         body = await self._body(request)
-        id_ = _clean(self.resource, request)
-        return _answer(await self._run(request, True, lambda call: action(call, id_, body)))
+        resource, id_ = self.resource, _clean(self.resource, request)
+        return _answer(
+            await self._run(request, True, lambda call: operations.act(call, resource, id_, name, body))
+        )
 
-    async def list_children(self, child: Child, request: Request) -> Response:
-        id_ = _clean(self.resource, request)
-        items = await self._run(request, False, lambda call: child.listing(call, id_))
-        return _answer({child.collection: items})
+    async def list_children(self, name: str, request: Request) -> Response:
+        resource, id_ = self.resource, _clean(self.resource, request)
+        items = await self._run(request, False, lambda call: operations.children(call, resource, id_, name))
+        return _answer({resource.children[name].collection: items})
 
-    async def add_child(self, add: Action, request: Request) -> Response:
+    async def add_child(self, name: str, request: Request) -> Response:
         body = await self._body(request)
-        id_ = _clean(self.resource, request)
-        return _answer(await self._run(request, True, lambda call: add(call, id_, body)), 201)
+        resource, id_ = self.resource, _clean(self.resource, request)
+        added = await self._run(
+            request, True, lambda call: operations.add_child(call, resource, id_, name, body)
+        )
+        return _answer(added, 201)
 
-    async def remove_child(self, remove: Callable[[Call, str, str], None], request: Request) -> Response:
-        id_, child = _clean(self.resource, request), request.path_params["child"]
+    async def remove_child(self, name: str, request: Request) -> Response:
+        resource, id_, child = self.resource, _clean(self.resource, request), request.path_params["child"]
         if "\0" in child:
             raise NotFound
-        await self._run(request, True, lambda call: remove(call, id_, child))
+        await self._run(request, True, lambda call: operations.remove_child(call, resource, id_, name, child))
         return Response(status_code=204)
 
 

@@ -22,7 +22,7 @@ import uvicorn
 
 from deuteron import config
 from deuteron.api.app import app
-from deuteron.api.auth import UnknownAuth
+from deuteron.policy import PolicyError
 from deuteron.resources import registry
 from deuteron.settings import ServerSettings
 from deuteron.store import Database, DatabaseError
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     try:
         return _serve(settings, db, sockets)
-    except (DatabaseError, UnknownAuth) as error:
+    except (DatabaseError, config.ConfigError, PolicyError) as error:
         print(f"deuteron server: {error}", file=sys.stderr)
         return 2
     finally:

@@ -45,8 +45,6 @@ class Attr:
     post: bool = False
     put: bool = False
     visible: bool = True
-    admin: bool = False
-    """Only an administrator may set it and sees it."""
     stored: bool = True
     nullable: bool = False
     filter: bool = True

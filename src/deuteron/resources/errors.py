@@ -56,6 +56,26 @@ class Forbidden(NeutronError):
     message = "Not authorized: {reason}."
 
 
+class PolicyNotAuthorized(NeutronError):
+    """The caller may see it, but not do this. `rule`."""
+
+    status = 403
+    message = "{rule} is disallowed by policy"
+
+
+class InvalidScope(NeutronError):
+    """The caller's token is not for a project."""
+
+    status = 403
+    message = "The request must be made in the scope of a project; the token is for the system or a domain."
+
+
+class OverQuota(Conflict):
+    """`overs`, names of resources."""
+
+    message = "Quota exceeded for resources: {overs}."
+
+
 class ServiceUnavailable(NeutronError):
     """Nothing left to give."""
 

@@ -123,7 +123,6 @@ DECLARES = (
                 type=BOOLEAN,
                 default=False,
                 post=True,
-                admin=True,
                 visible=False,
                 stored=False,
                 filter=False,

@@ -93,16 +93,15 @@ resource = Resource(
     attributes={
         "admin_state_up": Attr(type=BOOLEAN, default=True, post=True, put=True),
         "status": Attr(type=line(16), default="ACTIVE"),
-        "shared": Attr(type=BOOLEAN, default=False, post=True, put=True),
         EXTERNAL: Attr(type=BOOLEAN, default=False, post=True, put=True),
         "is_default": Attr(type=BOOLEAN, default=False, post=True, put=True),
         "mtu": Attr(type=integer(0, 65535), default=0, post=True, put=True),
         "port_security_enabled": Attr(type=BOOLEAN, default=True, post=True, put=True),
         "dns_domain": Attr(type=DNS_DOMAIN, default="", post=True, put=True),
         "availability_zone_hints": Attr(type=STRINGS, default=[], post=True, filter=False, sort=False),
-        TYPE: Attr(type=one_of("flat", "vxlan"), default="", post=True, admin=True),
-        PHYSICAL: Attr(type=line(64), default=None, post=True, admin=True, nullable=True),
-        SEGMENT: Attr(type=integer(1, MAX_VNI), default=None, post=True, admin=True, nullable=True),
+        TYPE: Attr(type=one_of("flat", "vxlan"), default="", post=True),
+        PHYSICAL: Attr(type=line(64), default=None, post=True, nullable=True),
+        SEGMENT: Attr(type=integer(1, MAX_VNI), default=None, post=True, nullable=True),
     },
     constraints=[
         index(

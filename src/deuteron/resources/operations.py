@@ -1,4 +1,4 @@
-"""The five operations on any resource: validate, do what its module says, show the result.
+"""The operations on any resource: may the caller, validate, do what its module says, show the result.
 
 All run inside the caller's transaction; whatever raises leaves nothing behind.
 """
@@ -6,11 +6,11 @@ All run inside the caller's transaction; whatever raises leaves nothing behind.
 from collections.abc import Mapping
 from typing import Any
 
+from deuteron.resources import access, quota, rows
 from deuteron.resources import query as queries
-from deuteron.resources import rows
 from deuteron.resources.attribute import REQUIRED, UNSET, column_name
 from deuteron.resources.call import Call
-from deuteron.resources.errors import Forbidden, HTTPBadRequest, RevisionNumberConstraintFailed
+from deuteron.resources.errors import HTTPBadRequest, RevisionNumberConstraintFailed
 from deuteron.resources.query import Query
 from deuteron.resources.resource import Item, Resource
 from deuteron.resources.types import shown
@@ -18,29 +18,39 @@ from deuteron.resources.types import shown
 
 def create(call: Call, resource: Resource, body: Any) -> Item:
     """Create an object from the attributes of a request; return it as it is shown."""
-    values = _with_defaults(call, resource, _validated(call, resource, body, "post"))
+    access.refuse_scope(call)
+    given = _validated(resource, body, "post")
+    access.refuse_unseen(call, resource, given)
+    values = _with_defaults(call, resource, given)
+    access.check_create(call, resource, values, given)
+    quota.take(call, resource, values)
     row = resource.create(call, values) if resource.create else rows.create(call, resource, values)
     _store_extensions(call, resource, row["id"], values)
     for extension in resource.extensions:
         if extension.created:
             extension.created(call, row, values)
-    return present(call, resource, [queries.with_extensions(call, resource, row)])[0]
+    return present(call, resource, [{**_stored_by_extensions(resource, values), **row}])[0]
 
 
 def show(call: Call, resource: Resource, id_: str, fields: frozenset[str] = frozenset()) -> Item:
     """Return one object."""
+    access.refuse_scope(call)
     return present(call, resource, [_get(call, resource, id_)], fields)[0]
 
 
 def listing(call: Call, resource: Resource, query: Query) -> list[Item]:
-    """Return the objects that a query asks for."""
+    """Return the objects that a query asks for, of those that the caller sees."""
+    access.refuse_scope(call)
     return present(call, resource, queries.rows(call, resource, query), query.fields)
 
 
 def update(call: Call, resource: Resource, id_: str, body: Any, revision: int | None = None) -> Item:
     """Change an object; `revision` is the one it must have. Return it as it is shown."""
+    access.refuse_scope(call)
     row = _get(call, resource, id_, lock=True)
-    changes = _validated(call, resource, body, "put")
+    changes = _validated(resource, body, "put")
+    access.refuse_unseen(call, resource, changes)
+    access.check_update(call, resource, row, changes)
     _check_revision(row, revision)
     for extension in resource.extensions:
         if extension.updating:
@@ -55,7 +65,9 @@ def update(call: Call, resource: Resource, id_: str, body: Any, revision: int | 
 
 def delete(call: Call, resource: Resource, id_: str, revision: int | None = None) -> None:
     """Delete an object; `revision` is the one it must have."""
+    access.refuse_scope(call)
     row = _get(call, resource, id_, lock=True)
+    access.check(call, resource, f"delete_{resource.name}", row)
     _check_revision(row, revision)
     for extension in resource.extensions:
         if extension.deleting:
@@ -66,22 +78,64 @@ def delete(call: Call, resource: Resource, id_: str, revision: int | None = None
         rows.remove(call, resource, id_)
 
 
+def act(call: Call, resource: Resource, id_: str, name: str, body: Any) -> Any:
+    """Do what an action of an object does; return the body of the answer."""
+    access.refuse_scope(call)
+    if not call.may(name):
+        access.check(call, resource, name, _get(call, resource, id_))
+    return resource.actions[name](call, id_, body)
+
+
+def children(call: Call, resource: Resource, id_: str, name: str) -> list[Item]:
+    """Return what a collection below an object holds."""
+    access.refuse_scope(call)
+    if not call.may(f"get_{name}"):
+        access.check(call, resource, f"get_{name}", _get(call, resource, id_))
+    return resource.children[name].listing(call, id_)
+
+
+def add_child(call: Call, resource: Resource, id_: str, name: str, body: Any) -> Any:
+    """Add to a collection below an object; return the body of the answer."""
+    rule = f"create_{name.removesuffix('s')}"
+    access.refuse_scope(call)
+    if not call.may(rule):
+        access.check(call, resource, rule, _get(call, resource, id_))
+    add = resource.children[name].add
+    assert add is not None
+    return add(call, id_, body)
+
+
+def remove_child(call: Call, resource: Resource, id_: str, name: str, child: str) -> None:
+    """Take from a collection below an object."""
+    rule = f"delete_{name.removesuffix('s')}"
+    access.refuse_scope(call)
+    if not call.may(rule):
+        access.check(call, resource, rule, _get(call, resource, id_))
+    remove = resource.children[name].remove
+    assert remove is not None
+    remove(call, id_, child)
+
+
 def present(
     call: Call, resource: Resource, items: list[Item], fields: frozenset[str] = frozenset()
 ) -> list[Item]:
-    """Return stored rows as they are shown: derived attributes in, hidden ones out."""
+    """Return stored rows as they are shown: derived attributes in, those not for the caller out."""
     if items:
         if resource.present:
             resource.present(call, items)
         for extension in resource.extensions:
             if extension.present:
                 extension.present(call, items)
+    hidden, hidden_of_each = access.hidden(call, resource, items)
     shown_ = [
         name
         for name, attr in resource.attributes.items()
-        if attr.visible and (call.admin or not attr.admin) and (not fields or name in fields)
+        if attr.visible and name not in hidden and (not fields or name in fields)
     ]
     result = [{name: item[name] for name in shown_} for item in items]
+    for view, names in zip(result, hidden_of_each, strict=False):
+        for name in names:
+            view.pop(name, None)
     if "project_id" in resource.attributes and (not fields or "tenant_id" in fields):
         for view, item in zip(result, items, strict=True):
             view["tenant_id"] = item["project_id"]
@@ -92,17 +146,17 @@ def _get(call: Call, resource: Resource, id_: str, lock: bool = False) -> Item:
     if "\0" in id_:
         raise resource.not_found(id=shown(id_))
     if resource.rows is not None:
-        found = next((item for item in resource.rows(call) if item["id"] == id_), None)
-        if found is None:
-            raise resource.not_found(id=shown(id_))
-        return found
-    row = rows.find(call, resource, id_, lock)
-    if row is None:
+        row = next((item for item in resource.rows(call) if item["id"] == id_), None)
+    else:
+        row = rows.find(call, resource, id_, lock)
+    if row is None or not access.sees(call, resource, row):
         raise resource.not_found(id=shown(id_))
+    if resource.rows is not None:
+        return row
     return queries.with_extensions(call, resource, row)
 
 
-def _validated(call: Call, resource: Resource, body: Any, method: str) -> Item:
+def _validated(resource: Resource, body: Any, method: str) -> Item:
     """Return the request's attributes, converted; refuse what is unknown, not allowed or wrong."""
     if not isinstance(body, dict):
         raise HTTPBadRequest(msg=f"'{shown(body)}' is not a dictionary of attributes")
@@ -118,8 +172,6 @@ def _validated(call: Call, resource: Resource, body: Any, method: str) -> Item:
                 if method == "post"
                 else f"Cannot update read-only attribute {name}"
             )
-        if attr.admin and not call.admin:
-            raise Forbidden(reason=f"only an administrator sets {name}")
     return {name: _converted(resource, name, value) for name, value in given.items()}
 
 
@@ -156,6 +208,12 @@ def _with_defaults(call: Call, resource: Resource, values: Item) -> Item:
         elif attr.default is not UNSET or attr.post:
             complete[name] = attr.default
     return complete
+
+
+def _stored_by_extensions(resource: Resource, values: Item) -> Item:
+    """Return what extensions have just stored of these values."""
+    attributes = [(name, attr) for one in resource.extensions for name, attr in one.attributes.items()]
+    return {name: values.get(name, attr.default) for name, attr in attributes if attr.stored}
 
 
 def _own(resource: Resource, values: Item) -> Item:

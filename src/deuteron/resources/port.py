@@ -16,7 +16,6 @@ from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.l2_errors import (
     AddressPairAndPortSecurityRequired,
     AllowedAddressPairExhausted,
-    InvalidSharedSetting,
     MacAddressInUse,
     NetworkInUse,
     NetworkMacAddressGenerationFailure,
@@ -232,19 +231,6 @@ def _deleting_network(call: Call, row: Item) -> None:
         rows.remove(call, subnet.resource, one["id"])
 
 
-def _updating_network(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
-    if not row["shared"] or changes.get("shared", True):
-        return
-    table = resource.table
-    foreign = select(table.c.id).where(
-        table.c.network_id == row["id"],
-        table.c.project_id.not_in((row["project_id"], "")),
-        ~table.c.device_owner.startswith("network:"),
-    )
-    if call.tx.execute(foreign.limit(1)).first() is not None:
-        raise InvalidSharedSetting(network=row["name"])
-
-
 def _deleting_subnet(call: Call, row: Item) -> None:
     """A subnet goes with the addresses of ports that do without it; others keep it."""
     table = resource.table
@@ -289,19 +275,18 @@ resource = Resource(
         ),
         "device_id": Attr(type=line(), default="", post=True, put=True, index=True),
         "device_owner": Attr(type=line(), default="", post=True, put=True),
-        HOST: Attr(type=empty_if_null(line(), ""), default="", post=True, put=True, admin=True, index=True),
+        HOST: Attr(type=empty_if_null(line(), ""), default="", post=True, put=True, index=True),
         "binding:vnic_type": Attr(type=one_of(*VNIC_TYPES), default="normal", post=True, put=True),
         "binding:profile": Attr(
             type=empty_if_null(DICTIONARY, {}),
             default={},
             post=True,
             put=True,
-            admin=True,
             filter=False,
             sort=False,
         ),
-        "binding:vif_type": Attr(type=line(64), default="unbound", admin=True),
-        "binding:vif_details": Attr(type=DICTIONARY, default={}, admin=True, filter=False, sort=False),
+        "binding:vif_type": Attr(type=line(64), default="unbound"),
+        "binding:vif_details": Attr(type=DICTIONARY, default={}, filter=False, sort=False),
         "port_security_enabled": Attr(type=BOOLEAN, default=UNSET, post=True, put=True),
         "security_groups": Attr(
             type=STRINGS, default=[], post=True, put=True, stored=False, filter=False, sort=False
@@ -334,7 +319,6 @@ DECLARES = (
     Extension(
         resource="network",
         name="ports",
-        updating=_updating_network,
         deleting=_deleting_network,
     ),
     Extension(

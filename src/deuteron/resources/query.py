@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, Integer, Select, and_, asc, cast, desc, func, or_, select
 
+from deuteron.resources import access
 from deuteron.resources.attribute import Attr
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest, HTTPBadRequest, InvalidInput
@@ -28,12 +29,14 @@ class Query:
 
 
 def rows(call: Call, resource: Resource, query: Query) -> list[Item]:
-    """Return the stored rows that a query asks for, those of extensions joined in."""
+    """Return the stored rows that a query asks for and the caller sees, those of extensions joined in."""
     _check_names(resource, query)
     if resource.rows is not None:
         return _computed(call, resource, query)
     order = _order(query)
     statement, names = _select(resource)
+    if (seen := access.condition(call, resource)) is not None:
+        statement = statement.where(seen)
     for name, texts in query.filters.items():
         statement = statement.where(_condition(call, resource, name, texts))
     if query.changed_since is not None:
@@ -145,7 +148,10 @@ def _beyond(
     call: Call, resource: Resource, marker: str, order: list[tuple[str, bool]]
 ) -> ColumnElement[bool]:
     keys = [_sortable(resource, name) for name, _ in order]
-    found = call.tx.execute(select(*keys).where(resource.table.c.id == marker)).first()
+    asked = select(*keys).where(resource.table.c.id == marker)
+    if (seen := access.condition(call, resource)) is not None:
+        asked = asked.where(seen)
+    found = call.tx.execute(asked).first()
     if found is None:
         raise resource.not_found(id=shown(marker))
     steps: list[ColumnElement[bool]] = []
@@ -157,6 +163,7 @@ def _beyond(
 
 def _computed(call: Call, resource: Resource, query: Query) -> list[Item]:
     items = resource.rows(call) if resource.rows else []
+    items = [item for item in items if access.sees(call, resource, item)]
     for name, texts in query.filters.items():
         wanted = [_from_query(name, resource.attributes[name], text) for text in texts]
         items = [item for item in items if item.get(name) in wanted]

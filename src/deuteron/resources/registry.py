@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from functools import cache
 
 import deuteron.resources
-from deuteron.resources.resource import Alias, Extension, Resource
+from deuteron.policy.defaults import RULES
+from deuteron.resources.resource import Alias, Extension, Resource, Rules
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Resources by collection, aliases by alias."""
+    """Resources by collection, aliases by alias, rules of policy by name."""
 
     resources: Mapping[str, Resource]
     aliases: Mapping[str, Alias]
+    rules: Mapping[str, str]
 
 
 @cache
@@ -32,4 +34,7 @@ def load() -> Registry:
         resources[extension.resource].extend(extension)
     aliases = {part.alias: part for part in declared if isinstance(part, Alias)}
     by_collection = {resource.collection: resource for resource in resources.values()}
-    return Registry(by_collection, dict(sorted(aliases.items())))
+    added = {
+        name: check for part in declared if isinstance(part, Rules) for name, check in part.rules.items()
+    }
+    return Registry(by_collection, dict(sorted(aliases.items())), {**RULES, **added})

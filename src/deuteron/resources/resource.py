@@ -43,6 +43,13 @@ class Alias:
     updated: str = "2026-01-01T00:00:00-00:00"
 
 
+@dataclass(frozen=True)
+class Rules:
+    """Rules of policy for what a module adds, where Neutron has none: name -> check."""
+
+    rules: Mapping[str, str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Child:
     """A collection below one object, such as /networks/ID/dhcp-agents.
@@ -99,6 +106,8 @@ class Resource:
     name: str
     collection: str
     attributes: Mapping[str, Attr]
+    path: str = ""
+    """Below /v2.0, where that is not the collection's name."""
     not_found: type[NotFound] = NotFound
     constraints: Sequence[SchemaItem] = ()
     create: Callable[[Call, Item], Item] | None = None
@@ -106,6 +115,8 @@ class Resource:
     delete: Callable[[Call, Item], None] | None = None
     present: Present | None = None
     rows: Callable[[Call], list[Item]] | None = None
+    before_listing: Callable[[Call, Mapping[str, list[str]]], None] | None = None
+    """Writes what must be there before a list with these filters is made."""
     actions: Mapping[str, Action] = field(default_factory=dict)
     children: Mapping[str, Child] = field(default_factory=dict)
     filters: Mapping[str, Filter] = field(default_factory=dict)
@@ -118,11 +129,12 @@ class Resource:
     extensions: list[Extension] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        """Derive the table."""
+        """Derive the path and the table."""
+        self.path = self.path or self.collection
         if self.rows is None:
             self.attributes = {**STANDARD, **self.attributes}
             columns = [_column(name, attr) for name, attr in self.attributes.items() if attr.stored]
-            self.table = Table(self.name, metadata, *columns, *self.constraints)
+            self.table = Table(self.name, metadata, *columns, *self.constraints, info={"resource": self})
         self.stored = tuple(name for name, attr in self.attributes.items() if attr.stored)
 
     def extend(self, extension: Extension) -> None:

@@ -133,8 +133,8 @@ resource = Resource(
     attributes={
         "admin_state_up": Attr(type=BOOLEAN, default=True, post=True, put=True),
         "status": Attr(type=line(16), default="ACTIVE"),
-        "ha": Attr(type=BOOLEAN, default=UNSET, post=True, put=True, admin=True),
-        "distributed": Attr(type=BOOLEAN, default=UNSET, post=True, put=True, admin=True),
+        "ha": Attr(type=BOOLEAN, default=UNSET, post=True, put=True),
+        "distributed": Attr(type=BOOLEAN, default=UNSET, post=True, put=True),
         "external_gateway_info": Attr(
             type=router_gateway.GATEWAY_INFO,
             default=None,

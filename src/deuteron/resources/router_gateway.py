@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from deuteron.resources import network, owners, port, router_ports, rows, subnet
+from deuteron.resources import access, network, owners, port, router_ports, rows, subnet
 from deuteron.resources.address_types import FIXED_IPS
 from deuteron.resources.attribute import UNSET, Type
 from deuteron.resources.call import Call
@@ -75,7 +75,7 @@ def _clear(call: Call, router: Resource, row: Item, gateway: Item, snat: bool) -
 
 
 def _external_subnets(call: Call, network_id: str, wanted: Sequence[Mapping[str, str]]) -> list[Item]:
-    home = rows.get(call, network.resource, network_id)
+    home = access.get(call, network.resource, network_id)
     if not home[network.EXTERNAL]:
         raise BadRequest(resource="router", msg=f"Network {network_id} is not an external network")
     subnets = subnet.of_network(call, network_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from deuteron.resources import owners, port, router, router_ports, rows, subnet
+from deuteron.resources import access, owners, port, router, router_ports, rows, subnet
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest, HTTPBadRequest
@@ -65,7 +65,7 @@ def _named(body: Any) -> tuple[str, str]:
 
 
 def _add_subnet(call: Call, row: Item, subnet_id: str, owner: str) -> tuple[Item, list[Item]]:
-    home = rows.get(call, subnet.resource, subnet_id)
+    home = access.get(call, subnet.resource, subnet_id)
     if not home["gateway_ip"]:
         raise BadRequest(resource="router", msg="Subnet for router interface must have a gateway IP")
     _check_ra(home)
@@ -87,6 +87,7 @@ def _add_subnet(call: Call, row: Item, subnet_id: str, owner: str) -> tuple[Item
 
 
 def _add_port(call: Call, row: Item, port_id: str, owner: str) -> tuple[Item, list[Item]]:
+    access.get(call, port.resource, port_id)
     interface = port.get(call, port_id, lock=True)
     if interface["device_id"]:
         raise PortInUse(net_id=interface["network_id"], port_id=port_id, device_id=interface["device_id"])

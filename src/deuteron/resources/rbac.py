@@ -1,0 +1,284 @@
+"""RBAC policies: an object of one project, lent to another one or to all ("*").
+
+That a network is `shared` is such a policy for all. That it is `router:external` is the network's own, and
+comes with a policy that lets all projects see it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, UniqueConstraint, select
+
+from deuteron.resources import network, port, router, rows
+from deuteron.resources.access import EVERYBODY, EXTERNAL, SHARED
+from deuteron.resources.attribute import UNSET, Attr, Type
+from deuteron.resources.call import Call
+from deuteron.resources.errors import Conflict, InvalidInput, NotFound
+from deuteron.resources.l2_errors import InvalidSharedSetting
+from deuteron.resources.resource import Alias, Extension, Item, Resource
+from deuteron.resources.types import BOOLEAN, UUID, integer, is_uuid, line, shown
+from deuteron.store import metadata
+
+_ACTIONS = {
+    "network": (SHARED, EXTERNAL),
+    "security_group": (SHARED,),
+    "address_group": (SHARED,),
+    "address_scope": (SHARED,),
+    "subnetpool": (SHARED,),
+    "qos_policy": (SHARED,),
+}
+"""What can be granted, by the type of the object."""
+
+
+class RbacPolicyNotFound(NotFound):
+    """`id`."""
+
+    message = "RBAC policy with ID {id} not found"
+
+
+class RbacPolicyInUse(Conflict):
+    """`object_id`, `details`."""
+
+    message = (
+        "RBAC policy on object {object_id} cannot be removed because other objects depend on it.\n"
+        "Details: {details}"
+    )
+
+
+class DuplicateRbacPolicy(Conflict):
+    """The same is granted already."""
+
+    message = "An RBAC policy already exists with those values."
+
+
+def create(call: Call, values: Item) -> Item:
+    """Lend an object. Its project may, and an administrator."""
+    type_, action = values["object_type"], values["action"]
+    if type_ not in metadata.tables or type_ not in _ACTIONS:
+        raise InvalidInput(error_message=f"'{shown(type_)}' is not a valid RBAC object type")
+    if action not in _ACTIONS[type_]:
+        raise InvalidInput(error_message=f"Invalid action '{shown(action)}' for object type '{type_}'")
+    owner: Resource = metadata.tables[type_].info["resource"]
+    target = rows.get(call, owner, values["object_id"], lock=True)
+    if not call.admin and (call.who is None or target["project_id"] != call.who.project_id):
+        raise InvalidInput(
+            error_message=f"Only admins can manipulate policies on {type_.replace('_', ' ')}s they do not own"
+        )
+    if action == EXTERNAL and not target[network.EXTERNAL]:
+        rows.change(call, owner, target, {network.EXTERNAL: True})
+    row = rows.insert(call, resource, values)
+    if row is None:
+        raise DuplicateRbacPolicy
+    return row
+
+
+def update(call: Call, row: Item, changes: Item) -> Item:
+    """Lend it to somebody else."""
+    target = changes["target_tenant"] if "target_tenant" in changes else row["target_tenant"]
+    if target == row["target_tenant"]:
+        return row
+    others = _others(call, row)
+    if target in others:
+        raise DuplicateRbacPolicy
+    _refuse_if_used(call, row, others | {target})
+    return rows.change(call, resource, row, {"target_tenant": target})
+
+
+def remove(call: Call, row: Item) -> None:
+    """Take it back. Raises RbacPolicyInUse where it is used."""
+    others = _others(call, row)
+    _refuse_if_used(call, row, others)
+    rows.remove(call, resource, row["id"])
+    if row["action"] == EXTERNAL and not others:
+        home = rows.find(call, network.resource, row["object_id"], lock=True)
+        if home is not None:
+            rows.change(call, network.resource, home, {network.EXTERNAL: False})
+
+
+def _others(call: Call, row: Item) -> set[str]:
+    """Return to whom else the same is granted."""
+    return _targets(call, row["object_id"], row["action"]) - {row["target_tenant"]}
+
+
+def _targets(call: Call, object_id: str, action: str) -> set[str]:
+    table = resource.table
+    mine = select(table.c.target_tenant).where(table.c.object_id == object_id, table.c.action == action)
+    return set(call.tx.execute(mine).scalars())
+
+
+def _refuse_if_used(call: Call, row: Item, targets: set[str]) -> None:
+    """Raise unless everybody who uses the object is among those to whom it will be lent."""
+    in_use = _USERS.get((row["object_type"], row["action"]))
+    if in_use is None or EVERYBODY in targets:
+        return
+    home = rows.find(call, network.resource, row["object_id"], lock=True)
+    if home is not None and (what := in_use(call, home, targets)):
+        raise RbacPolicyInUse(object_id=row["object_id"], details=what)
+
+
+def _foreign_ports(call: Call, home: Item, targets: set[str]) -> str:
+    """Say that ports of other projects than these are on a network."""
+    table = port.resource.table
+    foreign = select(table.c.id).where(
+        table.c.network_id == home["id"],
+        table.c.project_id.not_in(sorted({home["project_id"], "", *targets})),
+        ~table.c.device_owner.startswith("network:"),
+    )
+    found = call.tx.execute(foreign.limit(1)).first()
+    return f"port {found.id} of another project is on the network" if found else ""
+
+
+def _foreign_routers(call: Call, home: Item, targets: set[str]) -> str:
+    """Say that routers of other projects than these have their gateway on a network."""
+    routers, gateways = router.resource.table, port.resource.table
+    foreign = (
+        select(routers.c.id)
+        .join(gateways, gateways.c.id == routers.c.gw_port_id)
+        .where(gateways.c.network_id == home["id"])
+        .where(routers.c.project_id.not_in(sorted({home["project_id"], "", *targets})))
+    )
+    found = call.tx.execute(foreign.limit(1)).first()
+    return f"router {found.id} of another project has its gateway there" if found else ""
+
+
+_USERS: Mapping[tuple[str, str], Callable[[Call, Item, set[str]], str]] = {
+    ("network", SHARED): _foreign_ports,
+    ("network", EXTERNAL): _foreign_routers,
+}
+
+
+def _grant(call: Call, type_: str, row: Item, action: str) -> None:
+    values = {
+        "project_id": row["project_id"],
+        "object_type": type_,
+        "object_id": row["id"],
+        "action": action,
+        "target_tenant": EVERYBODY,
+    }
+    rows.insert(call, resource, values)
+
+
+def _revoke(call: Call, row: Item, *conditions: ColumnElement[bool]) -> None:
+    table = resource.table
+    mine = select(table.c.id).where(table.c.object_id == row["id"], *conditions)
+    for id_ in call.tx.execute(mine).scalars().all():
+        rows.remove(call, resource, id_)
+
+
+def lent(name: str, settable: bool) -> Extension:
+    """Return what gives a resource its `shared`: whether its objects are lent to the one who asks.
+
+    `settable`: requests set it, and lend the object to everybody or not.
+    """
+
+    def present(call: Call, items: list[Item]) -> None:
+        targets = [EVERYBODY, *([call.who.project_id] if call.who else [])]
+        table, found = resource.table, set()
+        for part in rows.chunks(item["id"] for item in items):
+            shared = select(table.c.object_id).where(
+                table.c.object_id.in_(part), table.c.action == SHARED, table.c.target_tenant.in_(targets)
+            )
+            found |= set(call.tx.execute(shared).scalars())
+        for item in items:
+            item["shared"] = item["id"] in found
+
+    def filtered(call: Call, texts: list[str]) -> ColumnElement[bool]:
+        try:
+            wanted = {bool(BOOLEAN.convert(text)) for text in texts}
+        except ValueError as error:
+            raise InvalidInput(error_message=f"shared: {error}") from None
+        targets = [EVERYBODY, *([call.who.project_id] if call.who else [])]
+        mine = resource.table.c
+        shared = select(mine.object_id).where(mine.action == SHARED, mine.target_tenant.in_(targets))
+        ids = metadata.tables[name].c.id
+        if len(wanted) == 2:
+            return ids.is_not(None)
+        return ids.in_(shared) if wanted == {True} else ids.not_in(shared)
+
+    def created(call: Call, row: Item, values: Mapping[str, Any]) -> None:
+        if values.get("shared"):
+            _grant(call, name, row, SHARED)
+
+    def updating(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
+        present(call, [row])
+        if "shared" in changes:
+            _share(call, name, row, changes["shared"])
+
+    def deleting(call: Call, row: Item) -> None:
+        _revoke(call, row)
+
+    return Extension(
+        resource=name,
+        name="rbac",
+        attributes={
+            "shared": Attr(type=BOOLEAN, default=False, post=settable, put=settable, stored=False, sort=False)
+        },
+        present=present,
+        created=created,
+        updating=updating,
+        deleting=deleting,
+        filters={"shared": filtered},
+    )
+
+
+def _share(call: Call, type_: str, row: Item, wanted: bool) -> None:
+    """Lend an object to everybody, or no longer."""
+    targets = _targets(call, row["id"], SHARED)
+    if wanted and EVERYBODY not in targets:
+        _grant(call, type_, row, SHARED)
+    elif not wanted and EVERYBODY in targets:
+        if type_ == "network" and _foreign_ports(call, row, targets - {EVERYBODY}):
+            raise InvalidSharedSetting(network=row["name"])
+        _revoke(call, row, resource.table.c.action == SHARED, resource.table.c.target_tenant == EVERYBODY)
+
+
+def _created_network(call: Call, row: Item, values: Mapping[str, Any]) -> None:
+    if values[network.EXTERNAL]:
+        _grant(call, "network", row, EXTERNAL)
+
+
+def _updating_network(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
+    wanted = changes.get(network.EXTERNAL, row[network.EXTERNAL])
+    if wanted and not row[network.EXTERNAL]:
+        _grant(call, "network", row, EXTERNAL)
+    elif row[network.EXTERNAL] and not wanted:
+        _revoke(call, row, resource.table.c.action == EXTERNAL)
+
+
+def _target(value: Any) -> str:
+    if value != EVERYBODY and not is_uuid(value):
+        raise ValueError(f"'{shown(value)}' is not a valid target project ID; expected a UUID or '*'")
+    return str(value)
+
+
+_ABSENT = Attr(type=line(), default="", stored=False, visible=False)
+_HIDDEN_TIME = Attr(type=line(20), default=UNSET, visible=False)
+
+resource = Resource(
+    name="rbac_policy",
+    collection="rbac_policies",
+    path="rbac-policies",
+    not_found=RbacPolicyNotFound,
+    attributes={
+        "name": _ABSENT,
+        "description": _ABSENT,
+        "created_at": _HIDDEN_TIME,
+        "updated_at": _HIDDEN_TIME,
+        "revision_number": Attr(type=integer(0, 2**63 - 1), default=UNSET, visible=False),
+        "object_type": Attr(type=line(64), post=True),
+        "object_id": Attr(type=UUID, post=True, index=True),
+        "action": Attr(type=line(64), post=True),
+        "target_tenant": Attr(type=Type(_target, String(255)), post=True, put=True),
+    },
+    constraints=[UniqueConstraint("object_id", "action", "target_tenant")],
+    create=create,
+    update=update,
+    delete=remove,
+)
+
+DECLARES = (
+    resource,
+    lent("network", settable=True),
+    Extension(resource="network", name="rbac_external", created=_created_network, updating=_updating_network),
+    Alias(alias="rbac-policies", name="RBAC Policies", description="Objects of a project lent to others"),
+)
