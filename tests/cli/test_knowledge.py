@@ -38,7 +38,7 @@ def test_all_is_well(cloud: Cloud, deuteron: Command) -> None:
     build(cloud)
     said = deuteron("status")
     assert (said.status, said.err) == (0, "")
-    assert said.out.startswith("all is well: 2 hosts, 2 routers, DHCP on 1 networks\n")
+    assert said.out.startswith("all is well: 2 hosts, 2 routers, DHCP on 1 network\n")
     assert all(len(line) <= 80 for line in said.out.splitlines())
     assert [line.split()[0] for line in said.out.splitlines() if line] == [
         "all", "HOST", "net1", "net2", "ROUTER", "billing", "r1",

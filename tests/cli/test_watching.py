@@ -87,7 +87,7 @@ def test_a_screen_is_drawn_anew(cloud: Cloud, deuteron: Command) -> None:
         assert interrupted(process) == 0
     os.close(reading)
     assert shown.count(b"\x1b[H") >= 2
-    assert b"all is well: 1 hosts" in shown
+    assert b"all is well: 1 host" in shown
 
 
 def test_a_server_that_is_away_is_told_and_waited_for(nowhere: Command) -> None:

@@ -70,6 +70,11 @@ def test_a_router_on_its_way_is_not_judged() -> None:
     assert (found.findings[0].level, found.findings[0].why) == ("DEGRADED", "on the way to b")
 
 
+def test_only_hosts_that_carry_it_are_to_be_left() -> None:
+    found = audit(picture(THREE, network("n", "a"), network("m", "a")), ["a", "b"])
+    assert [one.fix for one in found.findings] == ["deuteron drain a"]
+
+
 def test_dhcp() -> None:
     three = network("three", "a", "b", "c")
     two = network("two", "a", "b")

@@ -114,9 +114,10 @@ def test_a_host_that_was_drained_and_switched_off_is_not_wrong() -> None:
 
 
 def test_a_problem_has_the_time_when_it_was_told_first() -> None:
-    ill = host("b", problems={"router/r": "no such device"}, problems_since={"router/r": DIED})
+    since = {"router/r": DIED, "port/p": DIED}
+    ill = host("b", problems={"router/r": "no such device", "port/p": "no tap"}, problems_since=since)
     found = of_picture(picture([host("a"), ill], redundant("r", "a", "b")))
     assert found.problems == [
-        "b: router/r: no such device, for 34 s",
+        "b: port/p: no tap, for 34 s",
         "router r: b: no such device, for 34 s",
     ]

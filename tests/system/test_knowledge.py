@@ -30,7 +30,7 @@ def told(cloud: Cloud, *words: str) -> Any:
 def test_a_cloud_that_is_well_is_said_to_be(built: Standard) -> None:
     until(lambda: ask(built.cloud, "status").returncode == 0, "all is well")
     said = ask(built.cloud, "status").stdout
-    assert said.startswith("all is well: 5 hosts, 1 routers, DHCP on 2 networks")
+    assert said.startswith("all is well: 5 hosts, 1 router, DHCP on 2 networks")
 
 
 def test_the_heartbeat_is_where_it_is_said_to_be(built: Standard) -> None:

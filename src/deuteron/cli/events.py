@@ -13,6 +13,7 @@ from deuteron.cli import text
 from deuteron.cli.client import Failed, NoAnswer, add_endpoint, ask, stream
 
 AGAIN_SECONDS = 1.0
+_WHEN = len("2026-11-23 04:44:11  ")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,8 +68,11 @@ def _tell(one: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(one), flush=True)
         return
-    kind = one["kind"].replace("_", " ")
-    subject = one["subject_name"] or one["subject_id"]
-    who = subject if one["subject_kind"] == "host" else f"{one['subject_kind']} {subject}"
-    head = f"{text.moment(one['at'])}  {kind:<20}  "
-    print("\n".join(text.fold(f"{head}{who}: {one['text']}", text.width(), 0, len(head))), flush=True)
+    head = f"{text.moment(one['at'])}  {one['kind'].replace('_', ' ')}: "
+    print("\n".join(text.fold(head + _words(one), text.width(), 0, _WHEN)), flush=True)
+
+
+def _words(one: dict[str, Any]) -> str:
+    """Return what happened, with what it happened to where the words do not name it."""
+    name, words = one["subject_name"], str(one["text"])
+    return words if not name or name in words.split() else f"{one['subject_kind']} {name}: {words}"

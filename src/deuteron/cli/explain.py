@@ -73,7 +73,7 @@ def _facts(beat: dict[str, Any]) -> list[tuple[str, str]]:
         ("wire", f"VXLAN {beat['vni']} (UDP 4789), MTU {beat['mtu']}, from underlay address to address"),
         ("namespace", beat["namespace"]),
         ("device", beat["device"]),
-        ("riding on it", f"{beat['riding']} router{'s' if beat['riding'] != 1 else ''}"),
+        ("riding on it", text.count(beat["riding"], "router")),
     ]
 
 

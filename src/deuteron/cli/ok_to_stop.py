@@ -46,6 +46,6 @@ def lines(audit: dict[str, Any], columns: int) -> Iterator[str]:
         yield "  nothing runs there that would be missed"
     broken = sum(len(one["ids"]) for one in audit["findings"] if one["level"] == "BROKEN")
     if broken:
-        yield f"NOT ok to stop: {broken} thing{'s' if broken > 1 else ''} would break"
+        yield f"NOT ok to stop: {text.count(broken, 'thing')} would break"
     else:
         yield "ok to stop: nothing breaks"

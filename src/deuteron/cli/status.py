@@ -106,13 +106,13 @@ def lines(status: dict[str, Any], columns: int, *, brief: bool = False) -> Itera
         yield from _routers(routers, status["now"], columns)
     if well := len(status["routers"]) - len(routers):
         yield ""
-        yield f"{well} more router{'s' if well > 1 else ''}: ok"
+        yield f"{text.count(well, 'more router')}: ok"
 
 
 def _wrong(status: dict[str, Any], columns: int) -> Iterator[str]:
     if not status["wrong"]:
-        counts = f"{len(status['hosts'])} hosts, {len(status['routers'])} routers"
-        yield f"all is well: {counts}, DHCP on {len(status['networks'])} networks"
+        counts = [text.count(len(status[f"{kind}s"]), kind) for kind in ("host", "router", "network")]
+        yield f"all is well: {counts[0]}, {counts[1]}, DHCP on {counts[2]}"
         return
     rows = []
     for one in status["wrong"]:
@@ -130,10 +130,9 @@ def _incidents(status: dict[str, Any], columns: int) -> Iterator[str]:
     last = status["incidents"][0]
     ago = text.age(status["now"] - last["began"])
     lasted = (last["ended"] or status["now"]) - last["began"]
-    told = f"{' and '.join(last['hosts'])} were active at once for {lasted:.1f} s, {last['stays']} stayed"
     counted = f"incidents: {status['incidents_counted']}, the last one {ago} ago"
     yield ""
-    yield from text.fold(f"{counted}: {told}; {last['cause']}", columns, 0, 2)
+    yield from text.fold(f"{counted}, for {lasted:.1f} s: {last['cause']}", columns, 0, 2)
 
 
 def _hosts(status: dict[str, Any], columns: int) -> Iterator[str]:

@@ -53,6 +53,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int) ->
             yield " " * len(start) + more
 
 
+def count(number: int, what: str) -> str:
+    """Return "1 host", "2 hosts"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def named(names: Sequence[str], most: int = 3) -> str:
     """Return names, the first of them if there are many."""
     listed = ", ".join(names[:most])

@@ -45,12 +45,12 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of one thing. `fix` is for it alone, `fix_all` for several like it."""
+    """What becomes of one thing. What helps is `fix`, or to drain the hosts that it is to `leave`."""
 
     level: Verdict
     why: str
     fix: str = ""
-    fix_all: str = ""
+    leave: Sequence[str] = ()
 
 
 class HostNotFound(NotFound):
@@ -124,8 +124,8 @@ def _router(picture: Picture, router: Router, hosts: Sequence[str]) -> _Effect:
     text = f"stays on {remaining[0]}" if stays else f"moves to {remaining[0]} {TAKEOVER}"
     if len(remaining) > 1:
         return _Effect(level="OK", why=f"{text}; standing by: {_listed(remaining[1:])}")
-    leave = _drain(hosts) if spare else ""
-    return _Effect(level="DEGRADED", why=f"{text}; no standby is left", fix=leave, fix_all=leave)
+    leave = _carried(router, hosts) if spare else ()
+    return _Effect(level="DEGRADED", why=f"{text}; no standby is left", leave=leave)
 
 
 def _single(picture: Picture, router: Router, hosts: Sequence[str]) -> _Effect:
@@ -134,11 +134,11 @@ def _single(picture: Picture, router: Router, hosts: Sequence[str]) -> _Effect:
     why = f"not redundant, only on {where}"
     if not spare:
         fix = "give another host the role l3 and the same physical networks"
-        return _Effect(level="BROKEN", why=f"{why}, and no other host can carry it", fix=fix, fix_all=fix)
+        return _Effect(level="BROKEN", why=f"{why}, and no other host can carry it", fix=fix)
     after = f"{why}: down for about {picture.down_after:.0f} s until {spare[0]} has it, connections break"
     name = router.name or router.id
     fix = f"deuteron move {name} {spare[0]}, or for good: openstack router set --ha {name}"
-    return _Effect(level="BROKEN", why=after, fix=fix, fix_all=_drain(hosts))
+    return _Effect(level="BROKEN", why=after, fix=fix, leave=_carried(router, hosts))
 
 
 def _nobody_left(picture: Picture, router: Router, hosts: Sequence[str]) -> _Effect:
@@ -150,9 +150,13 @@ def _nobody_left(picture: Picture, router: Router, hosts: Sequence[str]) -> _Eff
         return _Effect(level="BROKEN", why=f"down already; {why}", fix=f"bring {_listed(hosts)} back")
     if spare:
         fix = f"deuteron move {router.name or router.id} {spare[0]}"
-        return _Effect(level="BROKEN", why=why, fix=fix, fix_all=_drain(hosts))
+        return _Effect(level="BROKEN", why=why, fix=fix, leave=_carried(router, hosts))
     fix = f"bring {_listed([one.host for one in others])} back first" if others else "add a second host"
-    return _Effect(level="BROKEN", why=why, fix=fix, fix_all=fix)
+    return _Effect(level="BROKEN", why=why, fix=fix)
+
+
+def _carried(router: Router, hosts: Sequence[str]) -> list[str]:
+    return [one.host for one in router.candidates if one.host in hosts]
 
 
 def _spares(picture: Picture, router: Router, hosts: Sequence[str]) -> list[str]:
@@ -174,19 +178,15 @@ def _network(picture: Picture, network: Network, hosts: Sequence[str]) -> _Effec
     soon = f"about {picture.down_after:.0f} s"
     if len(left) > 1:
         return _Effect(level="OK", why=f"DHCP goes on from {_listed(left)}")
-    leave = _drain(hosts) if spare else ""
+    leave = [name for name in network.servers if name in hosts] if spare else []
     if left:
         until = f"for {soon}, then also from another host" if spare else "alone, no other host can serve it"
-        return _Effect(level="DEGRADED", why=f"DHCP from {left[0]} {until}", fix=leave, fix_all=leave)
+        return _Effect(level="DEGRADED", why=f"DHCP from {left[0]} {until}", leave=leave)
     if spare:
         why = f"no DHCP for {soon}, until {min(spare)} serves it; leases that are given go on"
-        return _Effect(level="BROKEN", why=why, fix=leave, fix_all=leave)
+        return _Effect(level="BROKEN", why=why, leave=leave)
     fix = "give another host the role dhcp"
-    return _Effect(level="BROKEN", why="no DHCP: no other host can serve it", fix=fix, fix_all=fix)
-
-
-def _drain(hosts: Sequence[str]) -> str:
-    return "; ".join(f"deuteron drain {name}" for name in hosts)
+    return _Effect(level="BROKEN", why="no DHCP: no other host can serve it", fix=fix)
 
 
 def _together(
@@ -206,17 +206,23 @@ def _finding(
     those: Sequence[tuple[Router | Network, _Effect]],
 ) -> Finding:
     names = [one.name or one.id for one, _ in those]
-    first = those[0][1]
     many = f"{len(names)} {kind}s: {_listed(names)}"
     return Finding(
         level=level,
         kind=kind,
         what=many if len(names) > 1 else f"{kind} {names[0]}",
         why=why,
-        fix=first.fix if len(those) == 1 else first.fix_all or first.fix,
+        fix=_fix([effect for _, effect in those]),
         names=names,
         ids=[one.id for one, _ in those],
     )
+
+
+def _fix(effects: Sequence[_Effect]) -> str:
+    """Return what helps: for one thing what is said for it, for several to leave the hosts."""
+    leave = sorted({name for one in effects for name in one.leave})
+    drains = "; ".join(f"deuteron drain {name}" for name in leave)
+    return effects[0].fix or drains if len(effects) == 1 else drains or effects[0].fix
 
 
 def _listed(names: Sequence[str]) -> str:

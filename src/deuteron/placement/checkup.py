@@ -128,7 +128,7 @@ def _hosts(picture: Picture) -> Iterator[Finding]:
     silent = [one.name for one in picture.hosts.values() if not one.alive and one.drain != "drained"]
     yield judge(
         "hosts",
-        f"{len(picture.hosts)} hosts report",
+        f"all hosts report, {len(picture.hosts)} in number",
         f"silent: {', '.join(silent)}" if silent else None,
         "there: systemctl status deuteron-agent; gone for good: openstack network agent delete",
     )
@@ -257,7 +257,7 @@ def _redundancy(picture: Picture) -> Iterator[Finding]:
     fix = f"openstack router set --ha {single[0]}" if len(single) == 1 else "openstack router set --ha ROUTER"
     yield judge(
         "redundancy",
-        f"all of {len(picture.routers)} routers are redundant",
+        f"redundant routers: all, {len(picture.routers)} in number",
         f"not redundant: {_listed(single)}" if single else None,
         fix,
         warn=True,
@@ -279,7 +279,7 @@ def _ha_networks(picture: Picture) -> Iterator[Finding]:
     full = [f"{id_} ({count} of {most})" for id_, count in sorted(used.items()) if count > NEARLY * most]
     yield judge(
         "HA networks",
-        f"{len(used)} in use, {max(used.values(), default=0)} of {most} VRIDs at most",
+        f"in use: {len(used)}, with {max(used.values(), default=0)} of {most} VRIDs at most",
         f"nearly all VRIDs in use: {', '.join(full)}" if full else None,
         "none needed: another HA network is made by itself; fewer lists of candidates need fewer VRIDs",
         warn=True,

@@ -1,7 +1,7 @@
 """The state of the whole: hosts, elections, where routers are active, what is wrong. Times are Unix times."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -222,20 +222,25 @@ def _network(one: Network, found: Health) -> NetworkStatus:
 
 def _wrong(picture: Picture, routers: dict[str, Health], networks: dict[str, Health]) -> list[Wrong]:
     """Return what is wrong, in words, the worst first."""
-    found = [one for host in picture.hosts.values() for one in _wrong_host(host)]
+    unwell = [how for how in (*routers.values(), *networks.values()) if how.level != "OK"]
+    told = {trouble.text for how in unwell for trouble in how.why}
+    found = [one for host in picture.hosts.values() for one in _wrong_host(host, told)]
     found += [*_uplinks(picture), *_incidents(picture)]
     found += _together("router", ((one, routers[one.id]) for one in picture.routers))
     found += _together("network", ((one, networks[one.id]) for one in picture.networks))
     return sorted(found, key=lambda one: (-health.LEVELS.index(one.level), one.kind, one.names))
 
 
-def _wrong_host(host: Host) -> Iterable[Wrong]:
+def _wrong_host(host: Host, told: Container[str]) -> Iterable[Wrong]:
+    """Yield what is wrong with a host, but for problems that are `told` of what has them."""
     silent = health.of_host(host)
     if silent and host.drain != "drained":
         yield _of_host(host, "silent", silent.since)
     if host.drain == "stuck":
         yield _of_host(host, f"the drain is stuck, see: deuteron drain {host.name}", host.drain_since)
     for key, text in sorted(host.problems.items()):
+        if health.problem(host, key).text in told:
+            continue
         yield _of_host(host, f"{key}: {text}", host.problems_since.get(key))
 
 
