@@ -120,6 +120,8 @@ def test_what_is_in_use_cannot_be_deleted_or_changed(cloud: Cloud) -> None:
         renamed = cloud.api.put(f"/ports/{port['id']}", {"port": {"name": "renamed"}})
         assert renamed.body["port"]["name"] == "renamed"
     assert cloud.api.put(f"/networks/{network}", {"network": {"description": "mine"}}).status == 200
+    refused = cloud.api.put(f"/networks/{network}", {"network": {"mtu": 1400}})
+    assert (refused.status, refused.error) == (409, "NetworkInUse"), refused
 
 
 def test_nobody_else_makes_such_networks_and_ports(cloud: Cloud) -> None:

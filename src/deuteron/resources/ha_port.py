@@ -14,8 +14,8 @@ from deuteron.resources import ipam, owners, port, router, rows
 from deuteron.resources.attribute import Attr
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest, Conflict
-from deuteron.resources.hosts import ha_port
-from deuteron.resources.l2_errors import ServicePortInUse
+from deuteron.resources.hosts import ha_network, ha_port
+from deuteron.resources.l2_errors import NetworkInUse, ServicePortInUse
 from deuteron.resources.resource import Alias, Extension, Item
 from deuteron.resources.types import BOOLEAN
 
@@ -97,6 +97,14 @@ def _deleting_router(call: Call, row: Item) -> None:
         rows.remove(call, port.resource, id_)
 
 
+def _updating_network(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
+    """An election never changes, so its network does not either."""
+    there = select(ha_network.c.number).where(ha_network.c.network_id == row["id"])
+    mtu = changes.get("mtu", row["mtu"])
+    if mtu != row["mtu"] and call.tx.execute(there).first() is not None:
+        raise NetworkInUse(net_id=row["id"], reason="It is an HA network, whose mtu cannot be changed")
+
+
 def _created_network(call: Call, row: Item, values: Mapping[str, Any]) -> None:  # noqa: ARG001
     if values["ha"]:
         raise BadRequest(
@@ -130,6 +138,7 @@ DECLARES = (
             )
         },
         created=_created_network,
+        updating=_updating_network,
     ),
     Alias(
         alias="network_ha",
