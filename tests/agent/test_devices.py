@@ -37,6 +37,7 @@ def test_a_new_overlay() -> None:
         " id 7 local 10.0.0.1 dstport 4789 learning",
         "link set vxlan-7 alias deuteron",
         "link set vxlan-7 master brq11111111-22",
+        "link set vxlan-7 type bridge_slave isolated on",
     ]
     assert todo.devices == ["brq11111111-22", "vxlan-7"]
     assert todo.start == [
@@ -47,20 +48,28 @@ def test_a_new_overlay() -> None:
     ]
 
 
+ISOLATED = {"isolated": True}
 BRIDGE = link("brq11111111-22", ifalias="deuteron", mtu=1450, flags=["UP", "NOARP"])
 VXLAN = link(
     "vxlan-7",
     ifalias="deuteron",
     mtu=1450,
     master="brq11111111-22",
-    linkinfo={"info_kind": "vxlan", "info_data": {"id": 7, "local": "10.0.0.1", "port": 4789}},
+    linkinfo={
+        "info_kind": "vxlan",
+        "info_data": {"id": 7, "local": "10.0.0.1", "port": 4789},
+        "info_slave_data": ISOLATED,
+    },
 )
 
 
 def test_nothing_is_done_twice() -> None:
     assert work(NETWORK, BRIDGE, VXLAN) == devices.Work()
     flat_bridge = link("brqffffffff-22", ifalias="deuteron", flags=["UP", "NOARP"])
-    assert work(FLAT, flat_bridge, link("eth2", master="brqffffffff-22")) == devices.Work()
+    eth2 = link("eth2", master="brqffffffff-22", linkinfo={"info_slave_data": ISOLATED})
+    assert work(FLAT, flat_bridge, eth2) == devices.Work()
+    eth2["linkinfo"] = {"info_slave_data": {"isolated": False}}
+    assert work(FLAT, flat_bridge, eth2).make == ["link set eth2 type bridge_slave isolated on"]
 
 
 def test_a_tunnel_of_another_underlay_address_is_made_anew() -> None:

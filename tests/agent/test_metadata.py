@@ -11,7 +11,20 @@ import pytest
 from deuteron.agent.metadata.legs import MAC
 from deuteron.plan.units import Instance, InstanceAddress, Network, Port
 from tests.agent.host import eventually
-from tests.agent.scene import DHCP, NET, NETWORK, Scene, instance, lease, mac, port, port_id, tap
+from tests.agent.scene import (
+    DHCP,
+    FLAT,
+    FLAT_NETWORK,
+    NET,
+    NETWORK,
+    Scene,
+    instance,
+    lease,
+    mac,
+    port,
+    port_id,
+    tap,
+)
 
 pytestmark = pytest.mark.lab
 V4, V6 = "http://169.254.169.254", "http://[fe80::a9fe:a9fe%25eth0]"
@@ -21,7 +34,8 @@ BY_A_GATEWAY = (
     "ip address add 10.1.0.{n}/24 dev eth0; ip route add default via 10.1.0.1;"
     "ip neigh replace 10.1.0.1 lladdr 02:00:00:00:99:99 dev eth0"
 )
-LEG, DEVICE = f"meta{NET[:11]}", f"qm-{NET[:11]}"
+ASK_AS = "ip -6 route replace fe80::a9fe:a9fe dev eth0 src {}"
+LEG = f"meta{NET[:11]}"
 
 
 def curl(scene: Scene, vm: str, path: str, options: str = "", url: str = V4) -> str:
@@ -76,7 +90,8 @@ def test_an_instance_reads_its_own_data_whatever_it_claims_to_be(served: tuple[S
     eventually(lambda: curl(here, other, NAME) == "vm6")
     here.host.run("ip address add 10.1.0.6/24 dev eth0; ip address add fe80::ff:fe00:6/64 dev eth0 nodad", vm)
     assert "vm6" not in curl(here, vm, NAME, "--interface 10.1.0.6 -m 2")
-    assert "vm6" not in curl(here, vm, NAME, "--interface fe80::ff:fe00:6 -m 2", V6)
+    here.host.run(ASK_AS.format("fe80::ff:fe00:6"), vm)
+    assert "vm" not in curl(here, vm, NAME, "-m 2", V6)
     assert curl(here, other, NAME) == "vm6"
 
 
@@ -122,6 +137,52 @@ def test_nothing_of_it_leaves_the_host(served: tuple[Scene, str]) -> None:
         assert curl(here, vm, NAME, url=V6) == "vm5"
         counts.append(sent() - before)
     assert min(counts) == 0, counts
+
+
+LISTENER = f"""
+table netdev heard {{
+  chain frames {{
+    type filter hook ingress device far2 priority 0
+    ether saddr {MAC} counter
+    arp daddr ip 169.254.169.254 counter
+    ip daddr 169.254.169.254 counter
+    ip6 daddr ff02::1:fffe:a9fe counter
+  }}
+}}
+"""
+
+
+def test_nothing_passes_between_hosts(here: Scene) -> None:
+    """On a network whose wire leads to another machine that has metadata's addresses too."""
+    here.host.run(
+        "ip netns add other; ip link set far2 netns other; ip -n other link set far2 up;"
+        "ip -n other address add 10.1.0.9/24 dev far2;"
+        "ip -n other address add 169.254.169.254/32 dev far2;"
+        "ip -n other address add fe80::a9fe:a9fe/64 dev far2 nodad;"
+        f"echo '{LISTENER}' | ip netns exec other nft -f -"
+    )
+    here.server.put(
+        FLAT_NETWORK,
+        msgspec.structs.replace(port(5), network=FLAT),
+        msgspec.structs.replace(instance(5), network=FLAT),
+    )
+    here.agent.start()
+    here.settled()
+    vm = plugged(here, 5)
+    here.host.run("ip -6 address add fe80::1234:5678/64 dev eth0 nodad", vm)
+    eventually(lambda: here.host.run("ping -c 1 -W 1 10.1.0.9", vm, check=False).count("1 received"))
+    for _ in range(5):
+        here.host.run("arping -q -c 1 -U -I far2 -s 169.254.169.254 169.254.169.254 || :", "other")
+        for url in (V4, V6):
+            eventually(lambda: curl(here, vm, NAME, "-m 2", url=url) == "vm5")  # noqa: B023
+        here.host.run(f"ip neigh flush all; ip -6 neigh flush all; {ASK_AS.format('fe80::1234:5678')}", vm)
+        here.host.run("ip -n qmeta neigh flush nud reachable; ip -n qmeta neigh flush nud stale || :")
+    heard = here.host.run("nft list table netdev heard", "other")
+    assert heard.count("packets 0") == 4, heard
+    here.host.run(
+        "ip address delete 169.254.169.254/32 dev far2; ip route add 169.254.169.254 dev far2", "other"
+    )
+    assert "vm5" not in curl(here, "other", NAME, "-m 2 --interface 10.1.0.9")
 
 
 def make_green(here: Scene) -> None:

@@ -272,7 +272,7 @@ def test_what_there_is_already_is_left_alone() -> None:
         "mtu": 1450,
         "master": "brqn1",
         "flags": ["UP"],
-        "linkinfo": {"info_slave_data": {"learning": False, "flood": False}},
+        "linkinfo": {"info_slave_data": {"learning": False, "flood": False, "isolated": True}},
     }
     inside = {
         "ifname": leg.device,

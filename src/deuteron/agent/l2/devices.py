@@ -54,6 +54,9 @@ def work(network: Network, links: Mapping[str, Link], bridge_mappings: Mapping[s
     if links.get(device, {}).get("master") != bridge:
         # The master is set last of all that makes: a bridge's MTU follows its ports.
         todo.make.append(f"link set {device} master {bridge}")
+    if links.get(device, {}).get("master") != bridge or not _is_isolated(links[device]):
+        # From the legs of metadata, which are isolated too: every host has those, with the same addresses.
+        todo.make.append(f"link set {device} type bridge_slave isolated on")
     todo.start += [f"link set {name} up" for name in (device, bridge) if not _is_up(links.get(name))]
     return todo
 
@@ -134,6 +137,10 @@ def _own(links: Mapping[str, Link], name: str, kind: str) -> Link | None:
     if not names.is_ours(link) or link.get("linkinfo", {}).get("info_kind") != kind:
         raise Refused(f"a device {name} that is not ours is in the way: remove or rename it")
     return link
+
+
+def _is_isolated(link: Link) -> bool:
+    return bool(link.get("linkinfo", {}).get("info_slave_data", {}).get("isolated"))
 
 
 def _is_up(link: Link | None) -> bool:

@@ -1,8 +1,8 @@
 """What nftables does on bridges: metadata is the host's own, and nobody else speaks in its name.
 
-Frames of an instance for the IPv4 address of metadata go to this host's, whoever the instance believes to be
-the way there: a route on the link, or its router. All hosts have the same addresses, so nothing that is from
-or for them passes between hosts, and no instance may speak in their name. Pure.
+Frames of an instance for the addresses of metadata go to this host's, whoever the instance believes to be the
+way there: a neighbour on the link, or its router. (That nothing passes between the legs of metadata and other
+hosts is the work of isolated bridge ports.) One lookup decides about a frame that is of no interest. Pure.
 """
 
 import ipaddress
@@ -15,8 +15,12 @@ TABLE = "deuteron_metadata"
 EMPTY = f"table bridge {TABLE}\ndelete table bridge {TABLE}\n"
 """What removes the table, whether or not it is there."""
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}")
-_TARGET = f"@th,64,128 {int(ipaddress.IPv6Address(ADDRESS_V6)):#034x}"
+_DESTINATION = f"@nh,128,32 {int(ipaddress.IPv4Address(ADDRESS)):#x}"
+"""As `ip daddr`, which would look once more whether it is IPv4 at all."""
+_TARGET = f"@th,64,128 {int(ipaddress.IPv6Address(ADDRESS_V6)):#x}"
 """The address that a neighbour solicitation or advertisement is about; nft 1.0.6 has no name for it."""
+_OF_INSTANCE = {"ip": "ip_of_instance", "arp": "arp_of_instance", "ip6": "ip6_of_instance"}
+_BEYOND = {"arp": "arp_beyond", "ip6": "ip6_beyond"}
 
 
 def render(taps: Iterable[str], uplinks: Iterable[str]) -> str:
@@ -24,39 +28,37 @@ def render(taps: Iterable[str], uplinks: Iterable[str]) -> str:
 
     Raises ValueError when a device's name is none.
     """
-    instances = {_checked(tap): "from_instance" for tap in taps}
-    beyond = {_checked(uplink): "beyond" for uplink in uplinks}
+    verdicts = [_verdict(tap, *item) for tap in sorted(taps) for item in _OF_INSTANCE.items()]
+    verdicts += [_verdict(uplink, *item) for uplink in sorted(uplinks) for item in _BEYOND.items()]
+    elements = f"    elements = {{ {', '.join(verdicts)} }}\n" if verdicts else ""
     return f"""\
 {EMPTY}table bridge {TABLE} {{
   map senders {{
-    type ifname : verdict
-{_elements(instances | beyond)}  }}
-  map receivers {{
-    type ifname : verdict
-{_elements(beyond)}  }}
+    type ifname . ether_type : verdict
+{elements}  }}
   chain received {{
     type filter hook prerouting priority -300; policy accept;
-    iifname vmap @senders
+    iifname . ether type vmap @senders
   }}
-  chain forwarded {{
-    type filter hook forward priority -300; policy accept;
-    oifname vmap @receivers
+  chain ip_of_instance {{
+    {_DESTINATION} ether daddr set {MAC}
   }}
-  chain from_instance {{
-    ether saddr {MAC} drop
+  chain arp_of_instance {{
     arp saddr ip {ADDRESS} drop
-    ip saddr {ADDRESS} drop
+    arp daddr ip {ADDRESS} ether daddr set {MAC}
+  }}
+  chain arp_beyond {{
+    arp saddr ip {ADDRESS} drop
+    arp daddr ip {ADDRESS} drop
+  }}
+  chain ip6_of_instance {{
+    meta l4proto != ipv6-icmp return
     ip6 saddr {ADDRESS_V6} drop
     icmpv6 type nd-neighbor-advert {_TARGET} drop
-    ip daddr {ADDRESS} ether daddr set {MAC}
+    icmpv6 type nd-neighbor-solicit {_TARGET} ether daddr set {MAC}
   }}
-  chain beyond {{
-    ether saddr {MAC} drop
-    ether daddr {MAC} drop
-    ip daddr {ADDRESS} drop
-    arp daddr ip {ADDRESS} drop
-    arp saddr ip {ADDRESS} drop
-    ip6 daddr {ADDRESS_V6} drop
+  chain ip6_beyond {{
+    meta l4proto != ipv6-icmp return
     ip6 saddr {ADDRESS_V6} drop
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} {_TARGET} drop
   }}
@@ -64,12 +66,7 @@ def render(taps: Iterable[str], uplinks: Iterable[str]) -> str:
 """
 
 
-def _checked(device: str) -> str:
+def _verdict(device: str, kind: str, chain: str) -> str:
     if not _DEVICE.fullmatch(device):
         raise ValueError(f"device {device!r}: characters that do not belong there")
-    return device
-
-
-def _elements(verdicts: dict[str, str]) -> str:
-    text = ", ".join(f'"{device}" : goto {chain}' for device, chain in sorted(verdicts.items()))
-    return f"    elements = {{ {text} }}\n" if text else ""
+    return f'"{device}" . {kind} : goto {chain}'

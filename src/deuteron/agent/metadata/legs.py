@@ -26,6 +26,8 @@ SYSCTLS = {
     # Every host has these addresses: none may ask whether another has them.
     **{f"net/ipv6/conf/{which}/accept_dad": "0" for which in ("all", "default")},
 }
+_ONE_QUEUE = "numtxqueues 1 numrxqueues 1"
+"""Else the kernel makes one for each processor, and a leg costs more than all that it will ever carry."""
 
 Link = Mapping[str, Any]
 """A device as `ip -j -d address show` prints it."""
@@ -88,8 +90,8 @@ def make(leg: Leg, outside: Link | None, inside: Link | None) -> list[str]:
         return commands
     return [
         *([f"link delete {leg.tap}"] if outside else []),
-        f"link add {leg.tap} address {names.device_mac(leg.tap)} mtu {leg.mtu} type veth"
-        f" peer name {leg.device} address {MAC} mtu {leg.mtu} netns {NAMESPACE}",
+        f"link add {leg.tap} address {names.device_mac(leg.tap)} mtu {leg.mtu} {_ONE_QUEUE} type veth"
+        f" peer name {leg.device} address {MAC} mtu {leg.mtu} {_ONE_QUEUE} netns {NAMESPACE}",
         f"link set {leg.tap} alias {names.ALIAS} addrgenmode none",
     ]
 
@@ -118,17 +120,21 @@ def is_plugged(leg: Leg, outside: Link | None) -> bool:
     if outside is None or outside.get("master") != names.bridge(leg.network) or "UP" not in outside["flags"]:
         return False
     port = outside.get("linkinfo", {}).get("info_slave_data", {})
-    return not port.get("learning", True) and not port.get("flood", True)
+    return not port.get("learning", True) and not port.get("flood", True) and bool(port.get("isolated"))
 
 
 def plug(leg: Leg) -> list[str]:
-    """Return the commands on the host that put a leg's end on its bridge."""
+    """Return the commands on the host that put a leg's end on its bridge.
+
+    It is isolated as the way to other hosts is: nothing passes between the two.
+    """
     return [
-        f"link set {leg.tap} master {names.bridge(leg.network)} up",
-        f"link set {leg.tap} type bridge_slave learning off flood off",
+        f"link set {leg.tap} master {names.bridge(leg.network)}",
+        f"link set {leg.tap} type bridge_slave isolated on learning off flood off",
+        f"link set {leg.tap} up",
     ]
 
 
 def entry(leg: Leg) -> str:
-    """Return the `bridge` command by which a bridge knows where metadata is."""
-    return f"fdb replace {MAC} dev {leg.tap} master static"
+    """Return the `bridge` command by which a bridge knows where metadata is, whoever sends in its name."""
+    return f"fdb replace {MAC} dev {leg.tap} master static sticky"
