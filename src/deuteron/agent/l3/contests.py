@@ -28,6 +28,11 @@ class Contests:
         """Forget a network."""
         self._vteps.pop(network, None)
 
+    def others(self, election: Election) -> set[str]:
+        """Return the underlay addresses of all other hosts that this one knows of."""
+        known = {peer.vtep for peer in election.peers}.union(*self._vteps.values())
+        return known - {self._context.local_ip}
+
     def answer(self, elections: Iterable[Election]) -> None:
         """Begin to answer what is asked, and withdraw answers that nobody asks for any more."""
         asked = {election.id: election for election in elections if election.contested}
@@ -37,8 +42,7 @@ class Contests:
         for id_, election in asked.items():
             if self._answered.get(id_) != election.contested:
                 self._answered[id_] = election.contested
-                addresses = {peer.vtep for peer in election.peers}.union(*self._vteps.values())
-                work = (id_, election.contested, addresses - {self._context.local_ip})
+                work = (id_, election.contested, self.others(election))
                 threading.Thread(target=self._ask, args=work, name="reach", daemon=True).start()
 
     def _ask(self, id_: str, contested: float, addresses: set[str]) -> None:

@@ -14,7 +14,7 @@ from deuteron.agent.l3.hold_down import HoldDown
 from deuteron.agent.l3.switch import client, records, silence
 from deuteron.agent.l3.switch.records import Places
 from deuteron.agent.l3.yielding import Yielding
-from deuteron.agent.system import files, netns, nft
+from deuteron.agent.system import files, ip, netns, nft
 from deuteron.agent.system.daemons import Daemon
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Election, Network, Unit
@@ -220,11 +220,29 @@ class Elections:
 
     def _tell_switch(self, election: Election, yields_to: str = "") -> None:
         """Have the switch listen before keepalived speaks."""
-        record = _record(election, yields_to)
+        record = records.Election(
+            id=election.id,
+            netns=ha_network.namespace(election.ha_network),
+            vrid=election.vrid,
+            peers={str(ipaddress.ip_address(peer.address)): peer.host for peer in election.peers},
+            yields_to=yields_to,
+            device=ha_network.device(election.ha_network),
+            underlay=self._underlay(election),
+        )
         records.write(self._places.election(election.id), record)
         problems = client.load(self._places, elections=[election.id])
         if election.id in problems:
             raise ValueError(problems[election.id])
+
+    def _underlay(self, election: Election) -> str:
+        """Return the device whose carrier shows that this host is connected, "" if there is none.
+
+        Where there is but one other host, its end of a cable between the two may be what is dead.
+        """
+        if len(self._contests.others(election)) < 2:
+            return ""
+        found = ip.show(f"address show to {self._context.local_ip}")
+        return next((str(link["ifname"]) for link in found if "ifname" in link), "")
 
     def _run(self, election: Election) -> None:
         where = keepalived.Files(
@@ -234,7 +252,7 @@ class Elections:
             self._places.fence(election.id),
         )
         text = keepalived.render(
-            election, ha_network.device(election.ha_network), _record(election).mark, where
+            election, ha_network.device(election.ha_network), records.mark(election.vrid), where
         )
         files.write(where.config, text)
         for script, content in (
@@ -260,13 +278,3 @@ class Elections:
 def _lasting(election: Election) -> Election:
     """Return what of an election has to be built."""
     return msgspec.structs.replace(election, contested=0.0, yields_to="", superseded=0.0)
-
-
-def _record(election: Election, yields_to: str = "") -> records.Election:
-    return records.Election(
-        id=election.id,
-        netns=ha_network.namespace(election.ha_network),
-        vrid=election.vrid,
-        peers={str(ipaddress.ip_address(peer.address)): peer.host for peer in election.peers},
-        yields_to=yields_to,
-    )

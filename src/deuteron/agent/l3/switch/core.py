@@ -11,12 +11,15 @@ from deuteron.agent.l3.switch.announce import Announcer
 from deuteron.agent.l3.switch.gate import TABLE, Gate, GateError
 from deuteron.agent.l3.switch.loop import Loop
 from deuteron.agent.l3.switch.records import Election, Places, Router, Standing
+from deuteron.agent.l3.switch.underlay import Underlay
 from deuteron.agent.l3.switch.watch import Watch
 
 log = logging.getLogger(__name__)
 
 _HEAR_AGAIN = 1.0
 """Seconds until a second active host is noted again."""
+_CABLE_SECONDS = 2.0
+"""Seconds after the return of the underlay's carrier until this host takes part again if it hears nobody."""
 _SHOWN_SECONDS = 0.2
 """Seconds for which a router that drains sends with its own address after a second one was active."""
 
@@ -39,6 +42,9 @@ class Core:
         self._shown: frozenset[int] = frozenset()
         self.routers: dict[str, Router] = {}
         self.watches: dict[str, Watch] = {}
+        self._underlay = Underlay()
+        self._cable_pulled = 0
+        loop.on_readable(self._underlay, self._look_at_underlay)
 
     def load(self, routers: Iterable[str], elections: Iterable[str]) -> dict[str, str]:
         """Read the files of these again and make the gates so; return what failed: id -> words."""
@@ -72,6 +78,7 @@ class Core:
         """Compare the gate in the kernel with what it should be."""
         self._gate.read()
         self._settle()
+        self._look_at_underlay()
 
     def follow(self, id_: str) -> None:
         """Take what an election's keepalived said."""
@@ -126,6 +133,12 @@ class Core:
         self._loop.on_readable(watch.pipe, lambda: self.follow(election.id))
         self._loop.on_readable(watch.adverts, partial(self._hear, watch))
         self._tell(watch, {})
+        if election.underlay:
+            if election.underlay != self._underlay.device:
+                self._underlay.watch(election.underlay)
+            # What a switch before this one did is done again: it may have died in between.
+            watch.cut = self._underlay.has_carrier
+            watch.cut_off(not self._underlay.has_carrier)
 
     def _hear(self, watch: Watch) -> None:
         """Take another candidate's advert: when this host is active too, one of the two is about to give up.
@@ -133,6 +146,8 @@ class Core:
         If it is the other, bridges must learn again that the routers are here.
         """
         other = watch.adverts.read()
+        if other and watch.cut and self._underlay.has_carrier:
+            self._take_part_again(self._cable_pulled)
         if other and watch.election.yields_to:
             self._publish({"heard": watch.election.id})
         if not other or watch.standing.state != "active":
@@ -165,6 +180,34 @@ class Core:
     def _hear_again(self, watch: Watch) -> None:
         if self.watches.get(watch.election.id) is watch and watch.standing.state == "active":
             watch.adverts.listen_anew()
+
+    def _look_at_underlay(self) -> None:
+        """Give up all elections when the underlay's cable is pulled; wait a moment when it is back.
+
+        The others' hosts may not have found this one again yet: who hears nobody would promote itself.
+        """
+        if not self._underlay.look():
+            return
+        if self._underlay.has_carrier:
+            log.info("the underlay %s has a carrier again", self._underlay.device)
+            self._loop.later(_CABLE_SECONDS, partial(self._take_part_again, self._cable_pulled))
+            return
+        self._cable_pulled += 1
+        log.warning("the underlay %s has no carrier", self._underlay.device)
+        self._cut_off(True)
+
+    def _take_part_again(self, pulled: int) -> None:
+        """Take part in elections again, unless the cable was pulled once more."""
+        if pulled == self._cable_pulled and self._underlay.has_carrier:
+            self._cut_off(False)
+
+    def _cut_off(self, cut: bool) -> None:
+        for watch in self.watches.values():
+            try:
+                if watch.election.underlay:
+                    watch.cut_off(cut)
+            except OSError as error:
+                log.error("election %s: its device: %s", watch.election.id, error)
 
     def _drop(self, id_: str, forget: bool) -> None:
         watch = self.watches.pop(id_)

@@ -52,11 +52,20 @@ class Election:
     """Address on the HA network -> host."""
     yields_to: str = ""
     """The host that is active though it may not be heard: whatever keepalived says, this host is not."""
+    device: str = ""
+    """Of the HA network, in `netns`."""
+    underlay: str = ""
+    """The device of the host without whose carrier it is not to take part; "" if that means nothing."""
 
     @property
     def mark(self) -> str:
         """The address that keepalived puts on the loopback of `netns` while this host is active."""
-        return f"169.254.0.{self.vrid}"
+        return mark(self.vrid)
+
+
+def mark(vrid: int) -> str:
+    """Return the address that shows that the keepalived of a virtual router is active."""
+    return f"169.254.0.{vrid}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import socket
 import time
 from dataclasses import replace
 
-from deuteron.agent.l3.switch import records
+from deuteron.agent.l3.switch import records, underlay
 from deuteron.agent.l3.switch.adverts import Adverts
 from deuteron.agent.l3.switch.pipes import Pipe
 from deuteron.agent.l3.switch.records import Election, Places, Standing
@@ -23,6 +23,8 @@ class Watch:
         """Begin, with the truth as it is now; raises OSError when its namespace is not there."""
         self.election = election
         self.adverts = Adverts(election)
+        self.cut = False
+        """Whether its device was told that there is no carrier."""
         self._places = places
         try:
             self._silence = Silence(election.netns, election.vrid, election.peers)
@@ -54,6 +56,14 @@ class Watch:
         lost = state == "standby" and self.standing.state == "active"
         return self._change(state, why, rival=self.adverts.peer if lost else "")
 
+    def cut_off(self, cut: bool) -> None:
+        """Tell its device whether there is a carrier; raises OSError."""
+        if cut:
+            self.adverts.listen_anew()  # to notice when the others are there again
+        if cut != self.cut:
+            underlay.pass_on(self.election.netns, self.election.device, has_carrier=not cut)
+            self.cut = cut
+
     def measure_gap(self, opened: float) -> None:
         """Note how long nobody was active until the gates opened here, by time.monotonic()."""
         silent = self._silence.milliseconds()
@@ -83,6 +93,8 @@ class Watch:
             return self.adverts.why_standby() if self.standing.state == "active" else "started"
         if said == "STOP":
             return "keepalived was stopped"
+        if self.cut:
+            return f"the underlay device {self.election.underlay} has no carrier"
         return "its HA device is down, or it missed the switch"
 
     def _now(self) -> Standing:

@@ -1,0 +1,104 @@
+"""The cable of the underlay: a host without it must neither stay active nor become so.
+
+Whoever hears nothing promotes itself within three adverts. So the moment the device by which tunnels leave
+has no carrier, the HA networks' devices are told so too, and keepalived, which watches those, gives up.
+"""
+
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+from pathlib import Path
+
+from deuteron.agent.l3 import netlink
+from deuteron.agent.system import netns
+
+_LINK_GROUP = 1
+_SET_LINK = 19
+_IFNAME, _PROTO_DOWN = 3, 39
+_INTERFACE = struct.Struct("=BxHiII")
+_SO_ATTACH_FILTER = 26
+_LOAD_WORD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_INDEX_AT = 20
+
+
+class Underlay:
+    """The carrier of one device of this host; `has_carrier` is as of the last `look`."""
+
+    def __init__(self) -> None:
+        """Watch nothing yet: that has a carrier."""
+        self.device = ""
+        self.has_carrier = True
+        self._index = 0
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        self._filter()
+        self._socket.bind((0, _LINK_GROUP))
+
+    def fileno(self) -> int:
+        """Is readable when something about the device has changed."""
+        return self._socket.fileno()
+
+    def watch(self, device: str) -> None:
+        """Watch this device from now on."""
+        self.device = device
+        self.look()
+
+    def look(self) -> bool:
+        """Read the carrier; return whether it changed. A device that is not there has none."""
+        with contextlib.suppress(OSError):
+            while self._socket.recv(1 << 14):
+                pass
+        before = self.has_carrier
+        index = _index(self.device)
+        if index != self._index:
+            self._index = index
+            self._filter()
+        self.has_carrier = not self.device or _carrier(self.device)
+        return self.has_carrier != before
+
+    def _filter(self) -> None:
+        """Wake for nothing but this device: others come and go by the hundred."""
+        index = struct.unpack("!I", struct.pack("=I", self._index))[0]
+        program = (
+            (_LOAD_WORD, 0, 0, _INDEX_AT),
+            (_IF_EQUAL, 0, 1, index),
+            (_RETURN, 0, 0, 0xFFFF),
+            (_RETURN, 0, 0, 0),
+        )
+        code = b"".join(struct.pack("=HBBI", *line) for line in program)
+        held = ctypes.create_string_buffer(code)
+        descriptor = struct.pack("@HP", len(program), ctypes.addressof(held))
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, descriptor)
+
+
+def pass_on(namespace: str, device: str, has_carrier: bool) -> None:
+    """Give a device in a namespace a carrier, or take it away; raises OSError."""
+    with netns.entered(namespace):
+        told = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    with told:
+        told.settimeout(1)
+        payload = (
+            _INTERFACE.pack(0, 0, 0, 0, 0)
+            + netlink.attribute(_IFNAME, device.encode() + b"\0")
+            + netlink.attribute(_PROTO_DOWN, bytes([not has_carrier]))
+        )
+        told.send(netlink.message(_SET_LINK, netlink.F_REQUEST | netlink.F_ACK, 1, payload))
+        for kind, _, _, answer in netlink.messages(told.recv(1 << 14)):
+            if kind == netlink.TYPE_ERROR and (code := netlink.error_code(answer)):
+                raise OSError(code, os.strerror(code), device)
+
+
+def _index(device: str) -> int:
+    try:
+        return socket.if_nametoindex(device)
+    except OSError:
+        return 0
+
+
+def _carrier(device: str) -> bool:
+    try:
+        return Path(f"/sys/class/net/{device}/carrier").read_text().strip() == "1"
+    except OSError:  # it is down, or not there
+        return False
