@@ -10,7 +10,7 @@ from deuteron.agent.plan import Batch, Plan, PlanFile
 from deuteron.agent.reconciler import Reconciler
 from deuteron.agent.status import Status
 from deuteron.agent.validity import unfit
-from deuteron.plan.units import Delete, InSync, Network, Port, Put, Remote, Snapshot, Unit
+from deuteron.plan.units import Delete, InSync, Network, Port, Put, Remote, Router, Snapshot, Unit
 
 IDS = st.sampled_from(["a", "b", "c", "d"])
 UNITS = st.one_of(
@@ -37,6 +37,10 @@ def snapshot(plan: dict[str, Unit], revision: str = "r") -> Batch:
     return batch([Snapshot(), *(Put(unit) for unit in plan.values()), InSync(revision)])
 
 
+def _plan_file(file: Path) -> PlanFile:
+    return PlanFile(file, file.with_name("confirmed"))
+
+
 @given(st.lists(PLANS, min_size=1, max_size=6), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_batches_lead_to_the_plan_and_say_exactly_what_changed(
     plans: list[dict[str, Unit]], whole: list[bool]
@@ -61,7 +65,7 @@ def test_the_file_holds_what_was_taken_also_with_a_torn_end(
     tmp_path_factory: object, plans: list[dict[str, Unit]], torn: int
 ) -> None:
     file = Path(str(tmp_path_factory.mktemp("plan"))) / "plan.ndjson"  # type: ignore[attr-defined]
-    kept, plan = PlanFile(file), Plan()
+    kept, plan = _plan_file(file), Plan()
     before: dict[str, Unit] = {}
     states = []
     for number, after in enumerate(plans):
@@ -70,11 +74,11 @@ def test_the_file_holds_what_was_taken_also_with_a_torn_end(
         kept.append(step, plan)
         states.append(dict(after))
         before = after
-    loaded = PlanFile(file).load()
+    loaded = _plan_file(file).load()
     assert loaded is not None
     assert (loaded.units, loaded.revision) == (plans[-1], f"r{len(plans) - 1}")
     file.write_bytes(file.read_bytes()[: -1 - torn])
-    loaded = PlanFile(file).load()
+    loaded = _plan_file(file).load()
     assert loaded is None or loaded.units in states
 
 
@@ -82,18 +86,18 @@ def test_a_corrupt_file_is_no_plan(tmp_path: Path) -> None:
     file = tmp_path / "plan.ndjson"
     plan, step = Plan(), snapshot({"network/a": Network(id="a", type="vxlan", mtu=1450, vni=1)})
     plan.take(step)
-    PlanFile(file).append(step, plan)
+    _plan_file(file).append(step, plan)
     good = file.read_bytes()
     for bad in (b"", b"{}\n" + good, b"\xff\xfe\n" + good, good.replace(b"network", b"netwark"), good[20:]):
         file.write_bytes(bad)
-        assert PlanFile(file).load() is None
+        assert _plan_file(file).load() is None
     file.unlink()
-    assert PlanFile(file).load() is None
+    assert _plan_file(file).load() is None
 
 
 def test_a_disk_that_cannot_be_written_leaves_no_old_plan_behind(tmp_path: Path) -> None:
     file = tmp_path / "state" / "plan.ndjson"
-    kept, plan = PlanFile(file), Plan()
+    kept, plan = _plan_file(file), Plan()
     first = snapshot({"network/a": Network(id="a", type="vxlan", mtu=1450, vni=1)})
     plan.take(first)
     file.parent.write_text("a file is in the way of the directory")
@@ -104,9 +108,29 @@ def test_a_disk_that_cannot_be_written_leaves_no_old_plan_behind(tmp_path: Path)
     plan.take(second)
     kept.append(second, plan)
     assert kept.problem == ""
-    loaded = PlanFile(file).load()
+    loaded = _plan_file(file).load()
     assert loaded is not None
     assert loaded.units == plan.units
+
+
+def test_after_a_boot_a_router_that_is_the_only_one_waits_for_the_server(tmp_path: Path) -> None:
+    alone = Router(id="a", number=1, gate="open")
+    redundant = Router(id="b", number=2, gate="election", election="e")
+    file, confirmed = tmp_path / "plan", tmp_path / "confirmed"
+    told = batch([Snapshot("one"), Put(alone), Put(redundant), InSync("r1")])
+    agent = Reconciler(PlanFile(file, confirmed), [], Status())
+    agent.submit(told)
+    agent.step()
+    again = Reconciler(PlanFile(file, confirmed), [], Status())
+    assert (again.revision, again._plan.units) == ("r1", {"router/a": alone, "router/b": redundant})
+    confirmed.unlink()
+    booted = Reconciler(PlanFile(file, confirmed), [], Status())
+    closed = msgspec.structs.replace(alone, gate="closed")
+    assert (booted.revision, booted._plan.units) == ("", {"router/a": closed, "router/b": redundant})
+    booted.submit(told)
+    booted.step()
+    assert (booted.revision, booted._plan.units) == ("r1", {"router/a": alone, "router/b": redundant})
+    assert confirmed.exists()
 
 
 def test_what_cannot_be_used_stays_as_it_was() -> None:
@@ -146,7 +170,7 @@ def test_a_plan_from_another_database_is_refused_until_the_known_one_is_back(tmp
     known = batch([Snapshot("one"), Put(port), InSync("r1")])
     foreign = batch([Snapshot("two"), InSync("x1")])
     follows = batch([Delete("port/a"), InSync("x2")])
-    file = PlanFile(tmp_path / "plan")
+    file = _plan_file(tmp_path / "plan")
     agent = Reconciler(file, [], Status())
     for one in (known, foreign, follows):
         agent.submit(one)

@@ -71,7 +71,8 @@ def run(settings: AgentSettings) -> int:
 def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) -> None:
     l2: Layer2 = BridgeManager(context)
     managers = _managers(settings, parsed, context, l2)
-    reconciler = Reconciler(PlanFile(context.state_dir / "plan.ndjson"), managers, context.status)
+    plan_file = PlanFile(context.state_dir / "plan.ndjson", context.run_dir / "plan-confirmed")
+    reconciler = Reconciler(plan_file, managers, context.status)
 
     watchers = [l2, *(manager for manager in managers if isinstance(manager, MetadataManager))]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from deuteron.agent.validity import unfit
-from deuteron.plan.units import Delete, InSync, Message, Put, Snapshot, Unit
+from deuteron.plan.units import Delete, InSync, Message, Put, Router, Snapshot, Unit
 
 log = logging.getLogger(__name__)
 
@@ -108,16 +108,38 @@ class Plan:
         return changed, sorted(gone)
 
 
-class PlanFile:
-    """The plan on disk. Troubles with the disk never stop the agent: `problem` tells them."""
+def held_back(plan: Plan) -> Plan:
+    """Return what may be made of a plan from before this boot, when the server is not heard yet.
 
-    def __init__(self, file: Path) -> None:
+    While the host was down another one may have been given the routers that have only one: they are built and
+    stay closed. Redundant ones find out by their elections. The plan has no revision: all is asked for anew.
+    """
+    units = {
+        key: msgspec.structs.replace(unit, gate="closed")
+        if isinstance(unit, Router) and unit.gate == "open"
+        else unit
+        for key, unit in plan.units.items()
+    }
+    return Plan(units=units, database=plan.database, complete=True)
+
+
+class PlanFile:
+    """The plan on disk. Troubles with the disk never stop the agent: `problem` tells them.
+
+    `confirmed` is a file that lives until the next boot: it says that the server spoke since the last one.
+    """
+
+    def __init__(self, file: Path, confirmed: Path) -> None:
         self.file = file
         self.problem = ""
+        self._confirmed = confirmed
         self._size = 0
 
     def load(self) -> Plan | None:
-        """Return the last plan; None when there is none that is whole and readable."""
+        """Return the last plan, `held_back` if it is from before this boot.
+
+        None when there is none that is whole and readable.
+        """
         try:
             data = self.file.read_bytes()
         except FileNotFoundError:
@@ -133,10 +155,12 @@ class PlanFile:
         if not plan.complete:
             log.error("%s: it holds no whole plan; waiting for the server", self.file)
             return None
-        return plan
+        return plan if self._confirmed.exists() else held_back(plan)
 
     def append(self, batch: Batch, plan: Plan) -> None:
-        """Note a batch before it is applied; `plan` is the plan that already has it."""
+        """Note a batch from the server before it is applied; `plan` is the plan that already has it."""
+        with contextlib.suppress(OSError):
+            self._confirmed.touch()
         grown = self._size > _COMPACT_AT and self._size > 4 * self._compact_size
         if batch.full or self.problem or not self._size or grown:
             self._write(plan)
