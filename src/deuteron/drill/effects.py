@@ -13,6 +13,8 @@ from deuteron.drill.traffic import Met
 
 OUTWARD = ("SNAT", "floating IP", "IPv6")
 """The flows that cross the external network."""
+LATE_MS = 20.0
+"""A probe that is sent later than this was kept from it by a busy machine, and others may have been too."""
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,8 @@ UPLINK = Effect(outward_gap_ms=8000.0, watch_s=12.0)
 """A host finds out that its gateway does not answer, and the router moves without a loss of its own."""
 RESPONDER = Effect(metadata_ms=2500.0)
 """The process behind metadata starts again."""
+SILENT = Effect(watch_s=15.0)
+"""It costs nothing, also when the server takes hosts for dead because it hears nothing of them."""
 DARK = Effect(settled_s=90.0)
 """Nothing runs that could be watched."""
 
@@ -51,6 +55,8 @@ EFFECTS: dict[tuple[str, str, str], Effect] = {
     ("freeze", "active", ""): FROZEN,
     ("cut", "active", "underlay"): TAKEOVER,
     ("cut", "active", "external"): UPLINK,
+    **{("cut", who, "management"): SILENT for who in ("active", "standby", "controller")},
+    ("power off", "controller", ""): SILENT,
     ("kill", "active", "keepalived"): TAKEOVER,
     ("restart", "active", "keepalived"): TAKEOVER,
     ("kill", "compute", "haproxy"): RESPONDER,
@@ -62,7 +68,7 @@ EFFECTS: dict[tuple[str, str, str], Effect] = {
     ("power off", "all hosts", ""): DARK,
     ("power on", "all hosts", ""): DARK,
 }
-"""What is not in here costs nothing: not one packet, not one connection, not one renewal."""
+"""What is not in here costs nothing, and is seen to do so soon."""
 
 
 def of(act: Act) -> Effect:
@@ -118,7 +124,8 @@ def _lossy(effect: Effect, met: Met) -> Iterable[str]:
         assert bound is not None
         if flow.gap_ms > bound:
             allowed = f"at most {bound:.0f} ms" if bound else "nothing may be lost"
-            yield f"{name}: {flow.lost} lost, the longest gap {flow.gap_ms:.0f} ms; {allowed}"
+            late = f" (a probe was {flow.late_ms:.0f} ms late)" if flow.late_ms > LATE_MS else ""
+            yield f"{name}: {flow.lost} lost, the longest gap {flow.gap_ms:.0f} ms{late}; {allowed}"
         if effect.after_ms is not None and flow.after_ms > effect.after_ms:
             yield f"{name}: a gap of {flow.after_ms:.0f} ms at the end; at most {effect.after_ms:.0f} ms"
 
