@@ -37,10 +37,10 @@ class Command:
 
 @pytest.fixture
 def cloud(tmp_path: Path, _prepared_sqlite: Path) -> Iterator[Cloud]:
-    """The insides of a server on a fresh database; a host is dead after a second of silence."""
+    """The insides of a server on a fresh database; a host is dead after three seconds of silence."""
     path = tmp_path / "deuteron.db"
     shutil.copy(_prepared_sqlite, path)
-    opened = Cloud(f"sqlite:///{path}", agent_down_time=1.0, report_interval=0.5)
+    opened = Cloud(f"sqlite:///{path}", agent_down_time=3.0, report_interval=0.5)
     yield opened
     opened.close()
 
