@@ -12,7 +12,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses to serve on, ADDRESS:PORT."""
     database: str = "sqlite:////var/lib/deuteron/deuteron.db"
     """An SQLAlchemy URL: sqlite:////FILE or postgresql://..."""
-    auth: Literal["noauth", "http_basic"] = "noauth"
+    auth: Literal["noauth", "http_basic", "keystone"] = "noauth"
     """Who may call: everybody who reaches it, as administrator; whom a file of passwords knows; whom the
     Keystone of section [keystone_authtoken] knows."""
     allow_remote_noauth: bool = False

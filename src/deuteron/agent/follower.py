@@ -22,6 +22,11 @@ SILENCE = 5.0
 _BACK_OFF = (0.1, 5.0)
 
 
+def authorization(token: str) -> dict[str, str]:
+    """Return the header that shows the server the token that it shares with agents, if there is one."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 class StreamBroken(Exception):
     """The stream ended or cannot be had; the text says why."""
 
@@ -30,7 +35,12 @@ class Follower(threading.Thread):
     """A thread that hands on every consistent batch of changes, and reconnects where it was."""
 
     def __init__(
-        self, server: tuple[str, int], host: str, revision: str, deliver: Callable[[Batch], None]
+        self,
+        server: tuple[str, int],
+        host: str,
+        revision: str,
+        deliver: Callable[[Batch], None],
+        token: str = "",
     ) -> None:
         """Follow the plan of `host` from `revision` on ("" for a whole plan); start() begins."""
         super().__init__(name="follower", daemon=True)
@@ -39,6 +49,7 @@ class Follower(threading.Thread):
         self._revision = revision
         self._deliver = deliver
         self._lines = 0
+        self._headers = authorization(token)
         self._decoder = msgspec.json.Decoder(Message)
 
     def run(self) -> None:
@@ -63,7 +74,7 @@ class Follower(threading.Thread):
         connection = http.client.HTTPConnection(*self._server, timeout=SILENCE)
         try:
             query = "?" + urlencode({"since": self._revision}) if self._revision else ""
-            connection.request("GET", self._path + query)
+            connection.request("GET", self._path + query, headers=self._headers)
             response = connection.getresponse()
             if response.status != 200:
                 text = response.read(500).decode(errors="replace").strip()

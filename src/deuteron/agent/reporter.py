@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from deuteron.agent.follower import authorization
 from deuteron.agent.status import News, Status
 from deuteron.plan.units import Report
 
@@ -33,6 +34,7 @@ class Reporter(threading.Thread):
         interval: float,
         status: Status,
         write: Callable[[News], Report],
+        token: str = "",
     ) -> None:
         """Report on `host` every `interval` seconds; `write` makes a report of news."""
         super().__init__(name="reporter", daemon=True)
@@ -41,6 +43,7 @@ class Reporter(threading.Thread):
         self._interval = interval
         self._status = status
         self._write = write
+        self._headers = {"Content-Type": "application/json", **authorization(token)}
 
     def run(self) -> None:
         """Report, for ever."""
@@ -68,7 +71,7 @@ class Reporter(threading.Thread):
         """Post a report; return why it did not arrive, "" when it did."""
         body = msgspec.json.encode(self._write(self._status.take()))
         try:
-            self._connection.request("POST", self._path, body, {"Content-Type": "application/json"})
+            self._connection.request("POST", self._path, body, self._headers)
             response = self._connection.getresponse()
             text = response.read().decode(errors="replace").strip()
         except (OSError, http.client.HTTPException) as error:

@@ -18,6 +18,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     """The name of this host in the cloud; default: its hostname."""
     server: str = "http://127.0.0.1:9696"
+    token: str = ""
+    """What the server lets agents in for: its `agents_token`."""
     local_ip: str = ""
     """The address of this host on the underlay: the end of its tunnels."""
     roles: str = "l2,l3,dhcp,metadata"

@@ -1,6 +1,6 @@
 """Serve the API and lead the agents.
 
-Refuses `noauth`, the only authentication there is so far, on any address that other machines reach,
+Refuses to let everybody in (`noauth`, or agents without a token) on any address that other machines reach,
 unless it is told to.
 """
 
@@ -24,7 +24,7 @@ from deuteron import config
 from deuteron.api.app import app
 from deuteron.policy import PolicyError
 from deuteron.resources import registry
-from deuteron.settings import ServerSettings
+from deuteron.settings import KeystoneSettings, ServerSettings
 from deuteron.store import Database, DatabaseError
 from deuteron.store.migrate import prepare
 
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow-remote-noauth",
         action="store_true",
         default=None,
-        help="let everybody who reaches another address than loopback do everything",
+        help="let everybody in also on other addresses than loopback: with noauth, or without agents_token",
     )
 
 
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"deuteron server: {error}", file=sys.stderr)
         return 2
     try:
-        return _serve(settings, db, sockets)
+        return _serve(settings, _keystone(arguments.config), db, sockets)
     except (DatabaseError, config.ConfigError, PolicyError) as error:
         print(f"deuteron server: {error}", file=sys.stderr)
         return 2
@@ -97,10 +97,16 @@ def _settings(arguments: argparse.Namespace) -> ServerSettings:
     )
 
 
-def _serve(settings: ServerSettings, db: Database, sockets: Sequence[socket.socket]) -> int:
+def _keystone(path: Path | None) -> KeystoneSettings:
+    return config.load(KeystoneSettings, "keystone_authtoken", path)
+
+
+def _serve(
+    settings: ServerSettings, keystone: KeystoneSettings, db: Database, sockets: Sequence[socket.socket]
+) -> int:
     registry.load()
     prepare(db)
-    application = app(settings, db)
+    application = app(settings, db, keystone)
     server = _Server(
         uvicorn.Config(
             application,
@@ -163,12 +169,23 @@ def _sockets(settings: ServerSettings, fds: Sequence[int], explicit: bool) -> li
     if explicit or not fds:
         sockets += [_listening(place) for place in settings.listen]
     for one in sockets:
-        if settings.auth == "noauth" and not settings.allow_remote_noauth and not _is_local(one):
-            raise _Refused(
-                f"{_shown(one)}: with noauth whoever reaches this address may do everything; "
-                "listen on a loopback address, or say --allow-remote-noauth"
-            )
+        if not settings.allow_remote_noauth and not _is_local(one):
+            _refuse_unguarded(settings, _shown(one))
     return sockets
+
+
+def _refuse_unguarded(settings: ServerSettings, address: str) -> None:
+    """Raise where others than this machine would reach something that lets everybody in."""
+    if settings.auth == "noauth":
+        raise _Refused(
+            f"{address}: with noauth whoever reaches this address may do everything; "
+            "listen on a loopback address, or say --allow-remote-noauth"
+        )
+    if not settings.agents_token:
+        raise _Refused(
+            f"{address}: whoever reaches this address may pass for an agent; set agents_token here and token "
+            "in the agents' section [agent], or say --allow-remote-noauth"
+        )
 
 
 def _inherited(fd: int) -> socket.socket:
