@@ -15,7 +15,7 @@ from deuteron.agent.l3 import netlink
 from deuteron.agent.system import netns
 
 _LINK_GROUP = 1
-_SET_LINK = 19
+_GET_LINK, _SET_LINK = 18, 19
 _IFNAME, _PROTO_DOWN = 3, 39
 _INTERFACE = struct.Struct("=BxHiII")
 _SO_ATTACH_FILTER = 26
@@ -77,17 +77,20 @@ def pass_on(namespace: str, device: str, has_carrier: bool) -> None:
     """Give a device in a namespace a carrier, or take it away; raises OSError."""
     with netns.entered(namespace):
         told = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    name = _INTERFACE.pack(0, 0, 0, 0, 0) + netlink.attribute(_IFNAME, device.encode() + b"\0")
+    state = netlink.attribute(_PROTO_DOWN, bytes([not has_carrier]))
     with told:
         told.settimeout(1)
-        payload = (
-            _INTERFACE.pack(0, 0, 0, 0, 0)
-            + netlink.attribute(_IFNAME, device.encode() + b"\0")
-            + netlink.attribute(_PROTO_DOWN, bytes([not has_carrier]))
-        )
-        told.send(netlink.message(_SET_LINK, netlink.F_REQUEST | netlink.F_ACK, 1, payload))
-        for kind, _, _, answer in netlink.messages(told.recv(1 << 14)):
-            if kind == netlink.TYPE_ERROR and (code := netlink.error_code(answer)):
-                raise OSError(code, os.strerror(code), device)
+        _ask(told, _SET_LINK, netlink.F_ACK, name + state)
+        # The kernel may keep a lost carrier to itself for a second, unless somebody asks: then it tells all.
+        _ask(told, _GET_LINK, 0, name)
+
+
+def _ask(told: socket.socket, kind: int, flags: int, payload: bytes) -> None:
+    told.send(netlink.message(kind, netlink.F_REQUEST | flags, 1, payload))
+    for answered, _, _, answer in netlink.messages(told.recv(1 << 15)):
+        if answered == netlink.TYPE_ERROR and (code := netlink.error_code(answer)):
+            raise OSError(code, os.strerror(code))
 
 
 def _index(device: str) -> int:
