@@ -44,7 +44,7 @@ def test_a_machine_gets_its_lease_by_both_families(served: Scene) -> None:
     assert "dns=192.0.2.53" in options
     assert "router=10.1.0.1" in options
     assert "domain=openstacklocal" in options
-    assert "staticroutes=169.254.169.254/32 10.1.0.2 0.0.0.0/0 10.1.0.1" in options
+    assert "staticroutes=169.254.169.254/32 0.0.0.0 0.0.0.0/0 10.1.0.1" in options
 
 
 def told(scene: Scene, namespace: str, *options: str, vendor: str = "udhcp") -> dict[str, str]:
@@ -78,7 +78,7 @@ def test_a_ports_own_options_reach_its_machine_alone(served: Scene) -> None:
     asked = ("121", "mtu", "domain", "bootfile", "tftp", "150")
     found = told(served, vm, *asked)
     assert found["router"] == "10.1.0.254"
-    assert found["staticroutes"] == "169.254.169.254/32 10.1.0.2 0.0.0.0/0 10.1.0.254"
+    assert found["staticroutes"] == "169.254.169.254/32 0.0.0.0 0.0.0.0/0 10.1.0.254"
     assert (found["mtu"], found["domain"], found["opt150"]) == ("1300", "own.example", "c0000246")
     assert (found.get("bootfile"), found.get("tftp")) == ('undionly "x", #1', "tftp.example")
     assert found["siaddr"] == "192.0.2.69"

@@ -12,14 +12,12 @@ from deuteron.agent.metadata.legs import MAC
 from deuteron.plan.units import Instance, InstanceAddress, Network, Port
 from tests.agent.host import eventually
 from tests.agent.scene import (
-    DHCP,
     FLAT,
     FLAT_NETWORK,
     NET,
     NETWORK,
     Scene,
     instance,
-    lease,
     mac,
     port,
     port_id,
@@ -348,20 +346,6 @@ def test_a_machine_of_several_ports_is_told_of_all(here: Scene) -> None:
     told = json.loads(curl(here, vm, "/openstack/latest/network_data.json"))
     assert [link["ethernet_mac_address"] for link in told["links"]] == [mac(5), mac(6)]
     assert json.loads(curl(here, vm, "/openstack/latest/meta_data.json"))["availability_zone"] == "east"
-
-
-def test_dhcp_tells_the_way(here: Scene) -> None:
-    """A client takes the route on the link that option 121 gives."""
-    here.server.put(NETWORK, DHCP, port(5), lease(5), instance(5))
-    here.agent.start()
-    here.settled()
-    vm = here.plug(5)
-    text = here.host.run(
-        "printf '#!/bin/sh\\nenv\\n' >/run/show; chmod +x /run/show;"
-        "udhcpc -i eth0 -n -q -f -s /run/show -O staticroutes 2>/dev/null",
-        vm,
-    )
-    assert "staticroutes=169.254.169.254/32 0.0.0.0 0.0.0.0/0 10.1.0.1" in text
 
 
 def test_a_hundred_networks_cost_little(here: Scene) -> None:
