@@ -14,9 +14,11 @@ class Step:
     """Whether there can be any."""
     settles: bool = True
     """Whether anything is left that could."""
+    title: str = ""
+    """What is done, where the acts would make a long list."""
 
     def __str__(self) -> str:
-        return " and ".join(str(act) for act in self.acts) or "look whether everything works"
+        return self.title or " and ".join(str(act) for act in self.acts) or "look whether everything works"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ _ALL = (
                     Act("kill", "controller", "server"),
                     Act("kill", "all agents", "agent"),
                     Act("kill", "all agents", "switch"),
-                )
+                ),
+                title="kill -9 the server, all agents and all switches",
             ),
         ),
     ),
