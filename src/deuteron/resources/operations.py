@@ -25,7 +25,7 @@ def create(call: Call, resource: Resource, body: Any) -> Item:
     access.check_create(call, resource, values, given)
     quota.take(call, resource, values)
     row = resource.create(call, values) if resource.create else rows.create(call, resource, values)
-    _store_extensions(call, resource, row["id"], values)
+    store_extensions(call, resource, row["id"], values)
     for extension in resource.extensions:
         if extension.created:
             extension.created(call, row, values)
@@ -35,7 +35,7 @@ def create(call: Call, resource: Resource, body: Any) -> Item:
 def show(call: Call, resource: Resource, id_: str, fields: frozenset[str] = frozenset()) -> Item:
     """Return one object."""
     access.refuse_scope(call)
-    return present(call, resource, [_get(call, resource, id_)], fields)[0]
+    return present(call, resource, [get(call, resource, id_)], fields)[0]
 
 
 def listing(call: Call, resource: Resource, query: Query) -> list[Item]:
@@ -47,7 +47,7 @@ def listing(call: Call, resource: Resource, query: Query) -> list[Item]:
 def update(call: Call, resource: Resource, id_: str, body: Any, revision: int | None = None) -> Item:
     """Change an object; `revision` is the one it must have. Return it as it is shown."""
     access.refuse_scope(call)
-    row = _get(call, resource, id_, lock=True)
+    row = get(call, resource, id_, lock=True)
     changes = _validated(resource, body, "put")
     access.refuse_unseen(call, resource, changes)
     access.check_update(call, resource, row, changes)
@@ -57,7 +57,7 @@ def update(call: Call, resource: Resource, id_: str, body: Any, revision: int | 
             extension.updating(call, row, changes)
     own = _own(resource, changes)
     row = resource.update(call, row, own) if resource.update else rows.change(call, resource, row, own)
-    _store_extensions(call, resource, id_, changes)
+    store_extensions(call, resource, id_, changes)
     if resource.rows is None:
         row = queries.with_extensions(call, resource, row)
     return present(call, resource, [row])[0]
@@ -66,7 +66,7 @@ def update(call: Call, resource: Resource, id_: str, body: Any, revision: int | 
 def delete(call: Call, resource: Resource, id_: str, revision: int | None = None) -> None:
     """Delete an object; `revision` is the one it must have."""
     access.refuse_scope(call)
-    row = _get(call, resource, id_, lock=True)
+    row = get(call, resource, id_, lock=True)
     access.check(call, resource, f"delete_{resource.name}", row)
     _check_revision(row, revision)
     for extension in resource.extensions:
@@ -82,7 +82,7 @@ def act(call: Call, resource: Resource, id_: str, name: str, body: Any) -> Any:
     """Do what an action of an object does; return the body of the answer."""
     access.refuse_scope(call)
     if not call.may(name):
-        access.check(call, resource, name, _get(call, resource, id_))
+        access.check(call, resource, name, get(call, resource, id_))
     return resource.actions[name](call, id_, body)
 
 
@@ -90,7 +90,7 @@ def children(call: Call, resource: Resource, id_: str, name: str) -> list[Item]:
     """Return what a collection below an object holds."""
     access.refuse_scope(call)
     if not call.may(f"get_{name}"):
-        access.check(call, resource, f"get_{name}", _get(call, resource, id_))
+        access.check(call, resource, f"get_{name}", get(call, resource, id_))
     return resource.children[name].listing(call, id_)
 
 
@@ -99,7 +99,7 @@ def add_child(call: Call, resource: Resource, id_: str, name: str, body: Any) ->
     rule = f"create_{name.removesuffix('s')}"
     access.refuse_scope(call)
     if not call.may(rule):
-        access.check(call, resource, rule, _get(call, resource, id_))
+        access.check(call, resource, rule, get(call, resource, id_))
     add = resource.children[name].add
     assert add is not None
     return add(call, id_, body)
@@ -110,7 +110,7 @@ def remove_child(call: Call, resource: Resource, id_: str, name: str, child: str
     rule = f"delete_{name.removesuffix('s')}"
     access.refuse_scope(call)
     if not call.may(rule):
-        access.check(call, resource, rule, _get(call, resource, id_))
+        access.check(call, resource, rule, get(call, resource, id_))
     remove = resource.children[name].remove
     assert remove is not None
     remove(call, id_, child)
@@ -142,7 +142,8 @@ def present(
     return result
 
 
-def _get(call: Call, resource: Resource, id_: str, lock: bool = False) -> Item:
+def get(call: Call, resource: Resource, id_: str, lock: bool = False) -> Item:
+    """Return an object that the caller sees, with what extensions store for it. Raises not found."""
     if "\0" in id_:
         raise resource.not_found(id=shown(id_))
     if resource.rows is not None:
@@ -221,7 +222,8 @@ def _own(resource: Resource, values: Item) -> Item:
     return {name: value for name, value in values.items() if name not in foreign}
 
 
-def _store_extensions(call: Call, resource: Resource, id_: str, values: Item) -> None:
+def store_extensions(call: Call, resource: Resource, id_: str, values: Item) -> None:
+    """Store what is given of an object's attributes that are extensions'."""
     for extension in resource.extensions:
         given = {
             column_name(name): values[name]
