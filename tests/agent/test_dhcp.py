@@ -219,7 +219,12 @@ def test_deletes_leave_nothing_behind(served: Scene) -> None:
     assert served.host.namespaces() == set()
     assert not [name for name in served.host.links() if name.startswith(("tap", "brq", "vxlan"))]
     assert served.processes() == []
-    assert served.host.run("find /run/deuteron -type f -not -name agent.lock -not -name secret") == ""
+    assert (
+        served.host.run(
+            "find /run/deuteron -type f -not -name agent.lock -not -name secret -not -name plan-confirmed"
+        )
+        == ""
+    )
     assert served.server.ports_up == set()
 
 
