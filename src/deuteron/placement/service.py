@@ -107,10 +107,16 @@ class Placement:
         self._rung.set()
         self._thread.join(5)
 
+    def hand_over(self) -> None:
+        """Give the lease back, if it is held."""
+        held, self._lease = self._lease, None
+        if held is not None:
+            self._db.write_now(lambda tx: leases.release(tx, held))
+
     def _run(self) -> None:
         while not self._closed:
             try:
-                self._turn()
+                self.turn()
             except leases.LeaseLost as error:
                 log.warning("placement: %s", error)
                 self._lease = None
@@ -122,12 +128,10 @@ class Placement:
             if not self._moving:
                 time.sleep(COALESCE_SECONDS)  # commits come in bursts: one look for all of them
             self._rung.clear()
-        if self._lease is not None:
-            held = self._lease
-            with contextlib.suppress(Exception):
-                self._db.write_now(lambda tx: leases.release(tx, held))
+        with contextlib.suppress(Exception):
+            self.hand_over()
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
         """Look once at what changed."""
         self._watch()
         if not self._leads():

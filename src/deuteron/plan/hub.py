@@ -171,7 +171,7 @@ class Hub:
             self._rung.wait(POLL_SECONDS)
             self._rung.clear()
             try:
-                self._catch_up()
+                self.catch_up()
             except Exception:  # the database may be away; every host keeps its plan meanwhile
                 if self._stopping.is_set():
                     return
@@ -181,7 +181,7 @@ class Hub:
             # Commits that follow at once are read together: under load the API gains half its speed.
             self._stopping.wait(PAUSE_SECONDS)
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
         """Take in all changes there are."""
         if self._broken:
             self._reload()
