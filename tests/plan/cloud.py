@@ -119,6 +119,7 @@ ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
         id=st.sampled_from(["f1", "f2"]),
         floating_ip=st.just("203.0.113.9"),
         router=st.sampled_from([None, *ROUTERS]),
+        port=st.sampled_from([None, *PORTS]),
         fixed_ip=st.sampled_from([None, "10.0.0.9"]),
     ),
     s.Host: st.builds(s.Host, id=hosts, vtep=st.sampled_from(["", "192.0.2.1", "192.0.2.2"])),

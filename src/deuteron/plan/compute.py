@@ -338,6 +338,7 @@ def instance(state: State, host: str, id_: str) -> u.Instance | None:
 
 
 def _instance_addresses(state: State, row: Port) -> Iterator[u.InstanceAddress]:
+    floating = {f.fixed_ip: f.floating_ip for f in state.floating_ips.by("port", row.id) if f.router}
     for subnet_id, address in row.fixed_ips:
         subnet = state.subnets.get(subnet_id)
         if subnet is not None:
@@ -348,6 +349,7 @@ def _instance_addresses(state: State, row: Port) -> Iterator[u.InstanceAddress]:
                 gateway_ip=subnet.gateway_ip,
                 dns_nameservers=subnet.dns_nameservers,
                 host_routes=subnet.host_routes,
+                floating_ip=floating.get(address),
             )
 
 

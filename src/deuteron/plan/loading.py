@@ -145,12 +145,13 @@ def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
 
 def _floating_ips(tx: Tx, ids: Ids) -> Iterator[s.Row]:
     c = floatingip.resource.table.c
-    columns = (c.id, c.floating_ip_address, c.router_id, c.fixed_ip_address)
+    columns = (c.id, c.floating_ip_address, c.router_id, c.port_id, c.fixed_ip_address)
     for row in tx.execute(_of(select(*columns), c.id, ids)):
         yield s.FloatingIP(
             id=row.id,
             floating_ip=row.floating_ip_address,
             router=row.router_id,
+            port=row.port_id,
             fixed_ip=row.fixed_ip_address,
         )
 

@@ -86,6 +86,7 @@ class FloatingIP(Row, frozen=True, kw_only=True):
 
     floating_ip: str
     router: str | None = None
+    port: str | None = None
     fixed_ip: str | None = None
 
 
@@ -205,7 +206,9 @@ class State:
             heartbeat=lambda p: [(p.network, p.host)] if p.device_owner == HEARTBEAT else [],
         )
         self.routers: Table[Router] = Table()
-        self.floating_ips: Table[FloatingIP] = Table(router=lambda f: [f.router] if f.router else [])
+        self.floating_ips: Table[FloatingIP] = Table(
+            router=lambda f: [f.router] if f.router else [], port=lambda f: [f.port] if f.port else []
+        )
         self.hosts: Table[Host] = Table()
         self.dhcp_servers: Table[DhcpServer] = Table(
             network=lambda d: [d.network], host=lambda d: [d.host], port=lambda d: [d.port]

@@ -44,6 +44,8 @@ def touched(state: State, row: Row, other: Row | None) -> Iterator[Place]:
                 yield from (
                     (c.host, f"floatingip/{row.id}") for c in state.candidates.by("router", row.router)
                 )
+            if (port := state.ports.get(row.port)) is not None and port.host:
+                yield port.host, f"instance/{port.id}"
         case Host():
             yield from _host(state, row)
         case DhcpServer():

@@ -182,6 +182,8 @@ class InstanceAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """Those of the subnet."""
     host_routes: tuple[tuple[str, str], ...] = ()
     """(destination, next hop)"""
+    floating_ip: str | None = None
+    """By which it is reached from outside."""
 
 
 class Instance(_Unit, frozen=True, tag="instance"):
