@@ -1,0 +1,307 @@
+"""Who may do what with whose: every verb of every resource, for each role and each kind of object."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from deuteron.resources import registry
+from tests.access.conftest import ONE, OTHER, Users
+
+OK, UNSEEN, REFUSED = "ok", "not found", "forbidden"
+_SAID = {200: OK, 201: OK, 204: OK, 404: UNSEEN, 403: REFUSED}
+ROLES = ("reader", "member", "stranger", "service", "admin", "nobody")
+
+
+@dataclass
+class Things:
+    """One object of each resource, of project ONE; networks also lent in each way."""
+
+    ids: dict[str, str] = field(default_factory=dict)
+    new: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """A body to create one more, in the caller's project."""
+
+
+def _things(users: Users) -> Things:
+    admin, member = users.admin, users.member
+    things = Things()
+    external = admin.make(
+        "network",
+        router__external=True,
+        provider__network_type="flat",
+        provider__physical_network="external",
+    )["id"]
+    admin.make("subnet", network_id=external, ip_version=4, cidr="203.0.113.0/24")
+    network = member.make("network", name="own")["id"]
+    subnet = member.make("subnet", network_id=network, ip_version=4, cidr="10.0.0.0/24")["id"]
+    shared = admin.make("network", project_id=ONE, shared=True)["id"]
+    lent = member.make("network")["id"]
+    policy = _lend(member, lent, OTHER)
+    things.ids = {
+        "external network": external,
+        "network": network,
+        "shared network": shared,
+        "lent network": lent,
+        "rbac_policy": policy,
+        "subnet": subnet,
+        "port": member.make("port", network_id=network, port_security_enabled=False)["id"],
+        "router": member.make("router", external_gateway_info={"network_id": external})["id"],
+        "floatingip": member.make("floatingip", floating_network_id=external)["id"],
+    }
+    things.new = {
+        "network": {"name": "new"},
+        "subnet": {"network_id": network, "ip_version": 4, "cidr": "10.1.0.0/24"},
+        "port": {"network_id": network},
+        "router": {"name": "new"},
+        "floatingip": {"floating_network_id": external},
+        "rbac_policy": {
+            "object_type": "network",
+            "object_id": network,
+            "action": "access_as_shared",
+            "target_tenant": OTHER,
+        },
+    }
+    return things
+
+
+def _lend(user: Any, network: str, project: str) -> str:
+    answer = user.post(
+        "/rbac-policies",
+        {
+            "rbac_policy": {
+                "object_type": "network",
+                "object_id": network,
+                "action": "access_as_shared",
+                "target_tenant": project,
+            }
+        },
+    )
+    assert answer.status == 201, answer
+    return str(answer.body["rbac_policy"]["id"])
+
+
+def _path(thing: str) -> str:
+    kind = thing.split()[-1]
+    return "rbac-policies" if kind == "rbac_policy" else f"{kind}s"
+
+
+SHOWN = {
+    "network": {"reader": OK, "member": OK, "stranger": UNSEEN, "service": OK, "admin": OK, "nobody": UNSEEN},
+    "shared network": dict.fromkeys(ROLES, OK),
+    "lent network": {
+        "reader": OK,
+        "member": OK,
+        "stranger": OK,
+        "service": OK,
+        "admin": OK,
+        "nobody": UNSEEN,
+    },
+    "external network": dict.fromkeys(ROLES, OK),
+    "subnet": {"reader": OK, "member": OK, "stranger": UNSEEN, "service": OK, "admin": OK, "nobody": UNSEEN},
+    "port": {"reader": OK, "member": OK, "stranger": UNSEEN, "service": OK, "admin": OK, "nobody": UNSEEN},
+    "router": {
+        "reader": OK,
+        "member": OK,
+        "stranger": UNSEEN,
+        "service": UNSEEN,
+        "admin": OK,
+        "nobody": UNSEEN,
+    },
+    "floatingip": {
+        "reader": OK,
+        "member": OK,
+        "stranger": UNSEEN,
+        "service": UNSEEN,
+        "admin": OK,
+        "nobody": UNSEEN,
+    },
+    "rbac_policy": {
+        "reader": OK,
+        "member": OK,
+        "stranger": UNSEEN,
+        "service": UNSEEN,
+        "admin": OK,
+        "nobody": UNSEEN,
+    },
+}
+"""Who sees what. A role that the rules do not name sees what is lent to all."""
+
+_SERVICE_MAY = {"update port", "delete port", "create port"}
+
+
+def _expected_change(verb: str, thing: str, role: str) -> str:
+    if SHOWN[thing][role] == UNSEEN:
+        return UNSEEN
+    if role == "admin" or (role == "member" and thing != "external network"):
+        return OK
+    return OK if role == "service" and f"{verb} {thing}" in _SERVICE_MAY else REFUSED
+
+
+def test_who_sees_what(users: Users) -> None:
+    things = _things(users)
+    found, listed = {}, {}
+    for thing, id_ in things.ids.items():
+        shows = {role: users.all[role].get(f"/{_path(thing)}/{id_}") for role in ROLES}
+        found[thing] = {role: _SAID[answer.status] for role, answer in shows.items()}
+        listed[thing] = {}
+        for role in ROLES:
+            (items,) = users.all[role].get(f"/{_path(thing)}?id={id_}").body.values()
+            listed[thing][role] = OK if [one["id"] for one in items] == [id_] else UNSEEN
+    assert found == SHOWN
+    assert listed == SHOWN, "a list leaves out exactly what is not shown"
+
+
+@pytest.mark.parametrize("verb", ["update", "delete"])
+def test_who_changes_what(users: Users, verb: str) -> None:
+    things = _things(users)
+    order = ("nobody", "stranger", "reader", "service", "member", "admin")
+    for thing, id_ in things.ids.items():
+        for role in order:
+            expected = _expected_change(verb, thing, role)
+            if verb == "delete" and expected == OK and thing not in ("floatingip", "port"):
+                continue  # what others need is not deleted here; that it may be, `update` shows
+            user, path = users.all[role], f"/{_path(thing)}/{id_}"
+            kind = thing.split()[-1]
+            changes = {"target_tenant": OTHER} if kind == "rbac_policy" else {"description": role}
+            answer = user.put(path, {kind: changes}) if verb == "update" else user.delete(path)
+            assert _SAID.get(answer.status) == expected, (verb, thing, role, answer)
+            if verb == "delete" and expected == OK:
+                break
+
+
+def test_who_creates_what(users: Users) -> None:
+    things = _things(users)
+    refused_for_reader = dict.fromkeys(things.new, REFUSED)
+    for role in ("reader", "nobody"):
+        answers = {kind: _create(users, role, kind, body) for kind, body in things.new.items()}
+        seen = {kind: _SAID[answer.status] for kind, answer in answers.items()}
+        unseen = {"subnet": UNSEEN, "port": UNSEEN} if role == "nobody" else {}
+        assert seen == {**refused_for_reader, **unseen}, (role, answers)
+    answers = {kind: _create(users, "stranger", kind, body) for kind, body in things.new.items()}
+    assert {kind: answer.status for kind, answer in answers.items()} == {
+        "network": 201,
+        "subnet": 404,
+        "port": 404,
+        "router": 201,
+        "floatingip": 201,
+        "rbac_policy": 400,
+    }
+    for role in ("member", "admin"):
+        for kind in ("network", "port", "router", "floatingip"):
+            answer = _create(users, role, kind, things.new[kind])
+            assert answer.status == 201, (role, kind, answer)
+    assert _create(users, "service", "port", things.new["port"]).status == 201
+
+
+def _create(users: Users, role: str, kind: str, body: dict[str, Any]) -> Any:
+    return users.all[role].post(f"/{_path(kind)}", {kind: body})
+
+
+def test_a_stranger_uses_what_is_lent_and_no_more(users: Users) -> None:
+    things = _things(users)
+    stranger = users.stranger
+    for lent in ("shared network", "lent network"):
+        id_ = things.ids[lent]
+        assert stranger.post("/ports", {"port": {"network_id": id_}}).status == 201
+        fixed = {"network_id": id_, "mac_address": "fa:16:3e:00:00:01"}
+        answer = stranger.post("/ports", {"port": fixed})
+        assert (answer.status, answer.error) == (403, "PolicyNotAuthorized")
+        assert "create_port:mac_address" in answer.message
+        subnet = {"network_id": id_, "ip_version": 4, "cidr": "10.7.0.0/24"}
+        assert stranger.post("/subnets", {"subnet": subnet}).status == 403
+    router = stranger.make("router")["id"]
+    for body in ({"subnet_id": things.ids["subnet"]}, {"port_id": things.ids["port"]}):
+        assert stranger.put(f"/routers/{router}/add_router_interface", body).status == 404
+    own = {"network_id": things.ids["network"]}
+    assert stranger.put(f"/routers/{router}", {"router": {"external_gateway_info": own}}).status == 404
+    assert (
+        stranger.post(
+            "/floatingips",
+            {
+                "floatingip": {
+                    "floating_network_id": things.ids["external network"],
+                    "port_id": things.ids["port"],
+                }
+            },
+        ).status
+        == 404
+    )
+    assert stranger.put(f"/routers/{things.ids['router']}/add_router_interface", {}).status == 404
+    reader = users.reader.put(
+        f"/routers/{things.ids['router']}/add_router_interface", {"subnet_id": things.ids["subnet"]}
+    )
+    assert (reader.status, reader.error) == (403, "PolicyNotAuthorized")
+
+
+def test_attributes_for_some(users: Users) -> None:
+    things = _things(users)
+    network = f"/networks/{things.ids['network']}"
+    assert "provider:segmentation_id" not in users.member.get(network).body["network"]
+    assert "provider:segmentation_id" in users.admin.get(network).body["network"]
+    port = f"/ports/{things.ids['port']}"
+    assert not any(name.startswith("binding:h") for name in users.member.get(port).body["port"])
+    assert "binding:host_id" in users.service.get(port).body["port"]
+    (listed,) = users.member.get("/ports?fields=binding:host_id&fields=id").body["ports"]
+    assert listed == {"id": things.ids["port"]}
+    for attribute, value in (("shared", True), ("router:external", True), ("provider:segmentation_id", 7)):
+        answer = users.member.post("/networks", {"network": {attribute: value}})
+        assert (answer.status, answer.error) == (403, "PolicyNotAuthorized"), attribute
+    assert users.member.put(network, {"network": {"shared": True}}).status == 403
+    assert users.member.put(port, {"port": {"binding:host_id": "h"}}).status == 403
+    assert users.service.put(port, {"port": {"binding:host_id": "h"}}).status == 200
+    assert users.member.put(port, {"port": {"device_owner": "network:dhcp"}}).status == 200
+    snat = {"network_id": things.ids["external network"], "enable_snat": False}
+    answer = users.member.post("/routers", {"router": {"external_gateway_info": snat}})
+    assert "external_gateway_info:enable_snat" in answer.message
+    assert "ha" not in users.member.get(f"/routers/{things.ids['router']}").body["router"]
+
+
+def test_for_whom_things_are_created(users: Users) -> None:
+    answer = users.member.post("/networks", {"network": {"project_id": OTHER}})
+    assert answer.status == 400
+    assert "requires admin" in answer.message
+    assert users.admin.make("network", project_id=OTHER)["project_id"] == OTHER
+    assert users.member.make("network", project_id=ONE)["tenant_id"] == ONE
+
+
+def test_agents_and_v1_are_the_administrators(users: Users) -> None:
+    assert users.member.get("/agents").body == {"agents": []}
+    assert users.member.get(f"/agents/{ONE}").status == 404
+    assert users.member.get("/availability_zones").status == 200
+    network = users.member.make("network")["id"]
+    assert users.member.get(f"/networks/{network}/dhcp-agents").status == 403
+    assert users.admin.get(f"/networks/{network}/dhcp-agents").body == {"agents": []}
+    assert users.member.get("//v1/status").status == 403
+    assert users.admin.get("//v1/status").status == 200
+
+
+def test_pages_and_markers_know_only_what_is_seen(users: Users) -> None:
+    things = _things(users)
+    stranger = users.stranger
+    assert stranger.get(f"/networks?marker={things.ids['network']}").status == 404
+    seen = {one["id"] for one in stranger.get("/networks").body["networks"]}
+    paged: list[str] = []
+    marker = ""
+    while page := stranger.get(f"/networks?limit=1&sort_key=name&sort_dir=asc{marker}").body["networks"]:
+        paged += [one["id"] for one in page]
+        marker = f"&marker={page[-1]['id']}"
+    assert set(paged) == seen
+    assert len(paged) == len(seen) == 3
+
+
+def test_every_resource_is_guarded() -> None:
+    """Each verb of each resource has a rule of its own, and so has each action."""
+    known = registry.load()
+    missing = []
+    for resource in known.resources.values():
+        verbs = {
+            "get": True,
+            "create": resource.creatable,
+            "update": resource.updatable,
+            "delete": resource.deletable,
+        }
+        wanted = [f"{verb}_{resource.name}" for verb, there in verbs.items() if there]
+        wanted += [*resource.actions, *(f"get_{name}" for name in resource.children)]
+        missing += [name for name in wanted if name not in known.rules]
+    # Neutron has no rule for it either: the default one counts.
+    assert set(missing) <= {"update_security_group_rule"}
