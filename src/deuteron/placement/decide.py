@@ -70,13 +70,8 @@ def choose(
     if not current and hosts:
         first = min(hosts, key=lambda host: (fit[host].leads, hosts.index(host)))
         hosts = [first, *(host for host in hosts if host != first)]
-    left = [host for host in current if host not in hosts and host not in surplus]
     changes = {
-        "silent": [host for host in left if host in unfit.silent],
-        "leaving": [host for host in left if host in unfit.leaving and host not in unfit.silent],
-        "not able or not wanted there": [
-            host for host in left if host not in unfit.silent and host not in unfit.leaving
-        ],
+        **_left([host for host in current if host not in hosts and host not in surplus], unfit),
         f"more than {wanted}": surplus,
         "asked for": [host for host in new if host in asked],
         "carrying least": [host for host in new if host not in asked],
@@ -86,6 +81,14 @@ def choose(
         "disabled, but there is nobody instead": kept["disabled"],
     }
     return Choice(tuple(hosts), _reason(current, hosts, changes))
+
+
+def _left(hosts: Sequence[str], unfit: Unfit) -> dict[str, list[str]]:
+    """Return hosts that are left, by the reason why."""
+    silent = [host for host in hosts if host in unfit.silent]
+    leaving = [host for host in hosts if host in unfit.leaving and host not in silent]
+    others = [host for host in hosts if host not in silent and host not in leaving]
+    return {"silent": silent, "leaving": leaving, "not able or not wanted there": others}
 
 
 def _kept(

@@ -7,6 +7,7 @@ over, disturbs nothing.
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -203,9 +204,11 @@ def act(call: Call, cloud: Cloud) -> str | None:
     if row is None or moves.serving(tx, _purpose(row.id)):
         return None
     ended = tx.execute(select(router_move).where(router_move.c.purpose == _purpose(row.id))).all()
-    failed = {one.router_id for one in ended if one.phase == "failed"}
+    failed = [one.router_id for one in ended if one.phase == "failed"]
+    # What others move back all the time is not moved on and on.
+    often = [id_ for id_, count in Counter(one.router_id for one in ended).items() if count > 1]
     facts = routers.facts_of(tx, None)
-    move = spread.next_move(*places_of(facts, cloud, failed), row.moves_left)
+    move = spread.next_move(*places_of(facts, cloud, {*failed, *often}), row.moves_left)
     if move is None:
         _end(tx, row, len(ended) - len(failed), len(failed), now)
         return None
