@@ -26,6 +26,7 @@ INSTANCE = Instance(
             gateway_ip="10.1.0.1",
             dns_nameservers=("192.0.2.53", "192.0.2.54"),
             host_routes=(("198.51.100.0/24", "10.1.0.9"),),
+            floating_ip="203.0.113.9",
         ),
         InstanceAddress(
             address="2001:db8::5/64",
@@ -160,6 +161,7 @@ def test_network_data_tells_how_all_ports_are_connected() -> None:
         ("hostname", "vm1"),
         ("local-ipv4", "10.1.0.5"),
         ("mac", "fa:16:3e:12:34:56"),
+        ("public-ipv4", "203.0.113.9"),
         ("placement", "availability-zone"),
         ("placement/availability-zone", "east"),
         ("public-keys/", "0=me\n1=you"),
@@ -167,7 +169,8 @@ def test_network_data_tells_how_all_ports_are_connected() -> None:
         ("public-keys/1/openssh-key", "ssh-rsa BBBB you"),
         (
             "",
-            "ami-launch-index\nhostname\ninstance-id\nlocal-hostname\nlocal-ipv4\nmac\nplacement/\npublic-keys/",
+            "ami-launch-index\nhostname\ninstance-id\nlocal-hostname\nlocal-ipv4\nmac\npublic-ipv4\n"
+            "placement/\npublic-keys/",
         ),
     ],
 )

@@ -70,7 +70,7 @@ def rows() -> list[s.Row]:
         s.Election(
             id="e", ha_network="ha", vrid=3, advert_ms=20, candidates=("net1", "net2"), active="net1"
         ),
-        s.FloatingIP(id="f", floating_ip="203.0.113.50", router="r", fixed_ip="10.1.0.11"),
+        s.FloatingIP(id="f", floating_ip="203.0.113.50", router="r", port="vm1", fixed_ip="10.1.0.11"),
         s.FloatingIP(id="free", floating_ip="203.0.113.51"),
         s.Instance(id="i1", name="one", public_keys={"me": "ssh-ed25519 A"}),
     ]  # fmt: skip
@@ -219,7 +219,9 @@ def test_metadata_is_served_by_the_host_of_the_instance(state: State) -> None:
         mac=mac(1),
         mtu=1450,
         addresses=(
-            u.InstanceAddress(address="10.1.0.11/24", dhcp=True, dns_nameservers=("9.9.9.9",)),
+            u.InstanceAddress(
+                address="10.1.0.11/24", dhcp=True, dns_nameservers=("9.9.9.9",), floating_ip="203.0.113.50"
+            ),
             u.InstanceAddress(address="fd00:1::b/64", dhcp=True, ipv6_address_mode="slaac"),
         ),
         instance_id="i1",

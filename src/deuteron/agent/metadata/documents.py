@@ -122,6 +122,7 @@ def _ec2(machine: Machine, parts: list[str]) -> Answer:
 
 def _ec2_values(instance: Instance) -> dict[str, str]:
     addresses = (one.address.partition("/")[0] for one in instance.addresses)
+    public = next((one.floating_ip for one in instance.addresses if one.floating_ip), None)
     return {
         "ami-launch-index": "0",
         "hostname": instance.hostname,
@@ -130,6 +131,7 @@ def _ec2_values(instance: Instance) -> dict[str, str]:
         "local-hostname": instance.hostname,
         "local-ipv4": next((address for address in addresses if "." in address), ""),
         "mac": instance.mac,
+        **({"public-ipv4": public} if public else {}),
     }
 
 
