@@ -139,7 +139,8 @@ def _expected_change(verb: str, thing: str, role: str) -> str:
 
 def test_who_sees_what(users: Users) -> None:
     things = _things(users)
-    found, listed = {}, {}
+    found: dict[str, dict[str, str]] = {}
+    listed: dict[str, dict[str, str]] = {}
     for thing, id_ in things.ids.items():
         shows = {role: users.all[role].get(f"/{_path(thing)}/{id_}") for role in ROLES}
         found[thing] = {role: _SAID[answer.status] for role, answer in shows.items()}

@@ -38,6 +38,7 @@ def test_whose_tags(users: Users) -> None:
 
 def test_wrong_tags(users: Users) -> None:
     path = f"/networks/{users.member.make('network')['id']}/tags"
+    wrong: object
     for wrong in ({"tags": ["x" * 256]}, {"tags": ["a", "a"]}, {"tags": "a"}, {}, [], None):
         assert users.member.put(path, wrong).status == 400, wrong
     many = [f"tag{number}" for number in range(50)]

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from deuteron.api.app import app
-from deuteron.settings import ServerSettings
+from deuteron.settings import KeystoneSettings, ServerSettings
 from deuteron.store import Database
 
 
@@ -86,10 +86,12 @@ class Client:
         self._connection.close()
 
 
-def serve(db: Database, settings: ServerSettings) -> Iterator[Client]:
+def serve(
+    db: Database, settings: ServerSettings, keystone: KeystoneSettings | None = None
+) -> Iterator[Client]:
     """Serve in a thread until the caller is done."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-    application = app(settings, db)
+    application = app(settings, db, keystone)
     server = uvicorn.Server(
         uvicorn.Config(
             application,

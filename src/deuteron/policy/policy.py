@@ -73,6 +73,8 @@ def load(defaults: Mapping[str, str], path: Path | None) -> Policy:
         given = oslo.parse_file_contents(path.read_text()) or {}
     except (OSError, ValueError) as error:
         raise PolicyError(f"{path}: {error}") from None
+    if not isinstance(given, dict):
+        raise PolicyError(f"{path}: not rules by name")
     wrong = [str(name) for name, text in given.items() if not isinstance(text, str | list)]
     if wrong:
         raise PolicyError(f"{path}: rule {wrong[0]}: not a text")

@@ -220,7 +220,7 @@ def _sql_field(call: Call, resource: Resource, field: Field) -> ColumnElement[bo
     if field.name not in resource.attributes or not resource.has_column(field.name):
         return false()
     if field.value.startswith("~"):
-        matches: ColumnElement[bool] = resource.column(field.name).regexp_match(field.value[1:])
+        matches: ColumnElement[bool] = resource.column(field.name).regexp_match(f"^(?:{field.value[1:]})")
         return matches
     same: ColumnElement[bool] = resource.column(field.name) == resource.attributes[
         field.name
