@@ -46,6 +46,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     slowest_ms: float
     """Of renewals the slowest one, of documents the longest time between two."""
     failures: list[str]
+    slow: list[dict[str, Any]] = []
+    """Of renewals: when each slow one was, and which servers were asked and answered."""
 
 
 class Met(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +140,7 @@ def met(results: Mapping[str, Mapping[str, Any]], last_act: float) -> Met:
                 failed=result["failed"],
                 slowest_ms=slowest,
                 failures=result["failures"],
+                slow=result.get("slow", []),
             )
     return Met(flows=flows, connections=connections, services=services)
 

@@ -36,6 +36,8 @@ FETCH_SECONDS = 0.2
 """Between two requests of a document."""
 ANSWER_SECONDS = 1.0
 """In which a document must come."""
+SLOW_SECONDS = 0.5
+"""A renewal that takes longer is told with who was asked and who answered."""
 LEASE = Path("/run/lease")
 _HEAD = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 _COOKIE = b"\x63\x82\x53\x63"
@@ -73,16 +75,26 @@ class Renewals:
         self.asked = self.answers = 0
         self.failures: list[str] = []
         self.seconds = array.array("d")
+        self.slow: list[dict[str, Any]] = []
 
     def ask(self) -> None:
         """Renew once: it ends with an answer, or after GIVE_UP_SECONDS."""
-        begin = time.monotonic()
+        begin, before = time.monotonic(), self.server
         self.asked += 1
         number = int.from_bytes(os.urandom(4), "big")
         told = self._exchange(number, begin)
         if told == "":
+            took = time.monotonic() - begin
             self.answers += 1
-            self.seconds.append(time.monotonic() - begin)
+            self.seconds.append(took)
+            if took > SLOW_SECONDS:
+                asked = {
+                    "at": time.time() - took,
+                    "ms": took * 1000,
+                    "asked": before,
+                    "answered": self.server,
+                }
+                self.slow.append(asked)
         else:
             self.failures.append(told)
         time.sleep(RENEW_SECONDS)
@@ -125,6 +137,7 @@ class Renewals:
             "answered": self.answers,
             "failed": len(self.failures),
             "failures": self.failures[:20],
+            "slow": self.slow[:20],
             "slowest_ms": max(self.seconds, default=0.0) * 1000,
             "server": self.server,
         }
