@@ -245,8 +245,8 @@ def test_it_heals(served: tuple[Scene, str]) -> None:
     here.host.run("ip netns delete qmeta; nft delete table bridge deuteron_metadata")
     here.agent.kill()
     here.agent.start()
+    eventually(lambda: here.host.run("nft list table bridge deuteron_metadata && ls /run/netns/qmeta"))
     eventually(lambda: curl(here, vm, NAME, "-m 2") == "vm5")
-    assert here.host.run("nft list table bridge deuteron_metadata")
 
 
 def test_deletes_leave_nothing_behind(served: tuple[Scene, str]) -> None:
