@@ -73,6 +73,7 @@ def test_the_one_promoted_last_stays_among_equals(duel: Duel) -> None:
     wanted = duel.plan(duel.first)
     assert (wanted.yields_to, wanted.superseded) == (duel.second, duel.since)
     assert duel.plan(duel.second).yields_to == ""
+    assert duel.plan(duel.second).overrules
     (one,) = duel.incidents()
     assert (one.hosts, one.stays, one.ended) == (sorted([duel.first, duel.second]), duel.second, None)
     assert one.routers == [duel.router]
@@ -84,6 +85,7 @@ def test_the_one_promoted_last_stays_among_equals(duel: Duel) -> None:
     duel.say(duel.first, "fault", duel.since + 2, "it yields")
     (one,) = duel.incidents()
     assert one.ended >= one.began
+    assert not duel.plan(duel.second).overrules
     assert duel.plan(duel.first).yields_to == duel.second, "until it hears the other one"
     duel.say(duel.first, "standby", duel.since + 3, "started")
     assert duel.plan(duel.first).yields_to == ""

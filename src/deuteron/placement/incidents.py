@@ -47,9 +47,11 @@ def follow(tx: Tx, election_id: str, host: str, heard: float, report: ElectionRe
         hosts = sorted({host, report.rival})
         cause = f"{' and '.join(hosts)} were active at once until they heard each other again"
         theirs = select(election_member.c.heard).where(
-            election_member.c.election_id == election_id, election_member.c.host == report.rival
+            election_member.c.election_id == election_id,
+            election_member.c.host == report.rival,
+            election_member.c.state == "active",
         )
-        began = min(now, max(heard, tx.execute(theirs).scalar() or heard))
+        began = max(heard, tx.execute(theirs).scalar() or now)
         _write(tx, election_id, began, now, hosts=hosts, stays=report.rival, cause=cause)
         data = {"hosts": hosts, "stays": report.rival, "seconds": now - began}
         events.note(tx, "incident_ended", _subject(election_id), cause, data=data)

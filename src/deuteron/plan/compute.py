@@ -287,6 +287,7 @@ def election(state: State, host: str, id_: str) -> u.Election | None:
         joined=row.joined,
         contested=row.contested if yields_to is not None else 0.0,
         yields_to=yields_to or "",
+        overrules=bool(row.contested) and any(to == host for _, _, to in row.claims),
         superseded=since if yields_to else 0.0,
     )
 

@@ -165,6 +165,8 @@ class Election(_Unit, frozen=True, tag="election"):
     of the underlay is in reach (`Report.contests`). 0 when it is not so."""
     yields_to: str = ""
     """The host that is the active one although it may not be heard here: take no part until it is heard."""
+    overrules: bool = False
+    """Another host that is active too has been told to yield to this one: announce routers until it does."""
     superseded: float = 0.0
     """The `since` of this host's own report of being active that counts no more because of `yields_to`."""
 

@@ -1,6 +1,7 @@
 """Elections on this host: a hidden device for each HA network, a keepalived for each election."""
 
 import ipaddress
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from deuteron.agent.system import files, ip, netns, nft
 from deuteron.agent.system.daemons import Daemon
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Election, Network, Unit
+
+log = logging.getLogger(__name__)
 
 _DAEMON = "keepalived-"
 
@@ -39,6 +42,7 @@ class Elections:
         self._held: dict[str, HoldDown] = {}
         self._yielding: dict[str, Yielding] = {}
         self._contests = Contests(context)
+        self._insisting: set[str] = set()
 
     @property
     def pending(self) -> bool:
@@ -55,6 +59,8 @@ class Elections:
         self._wanted[unit.id] = unit
         if before is None or _lasting(before) != _lasting(unit):
             self._dirty.add(unit.id)
+        if before is not None and before.overrules != unit.overrules:
+            self._insisting.add(unit.id)
 
     def delete(self, key: str) -> None:
         """Note that this host is no candidate any more."""
@@ -87,6 +93,7 @@ class Elections:
         dirty, self._dirty = self._dirty, set()
         for id_ in sorted(dirty):
             self._try(id_, self._apply, problems)
+        self._insist()
         for id_ in sorted(self._wanted):
             self._try(id_, self._yield, problems)
         for id_ in [name for name, held in self._held.items() if held.is_over()]:
@@ -165,6 +172,15 @@ class Elections:
         elif not mine.waits:
             del self._yielding[id_]
         return f"{mine.to} is active, and its adverts do not arrive here: held back" if mine.left else None
+
+    def _insist(self) -> None:
+        """Have routers announced in elections in which another host begins or ceases to yield to this one."""
+        elections, self._insisting = sorted(self._insisting), set()
+        try:
+            if elections:
+                client.insist(self._places, elections)
+        except client.SwitchError as error:
+            log.warning("%s", error)
 
     def _leave(self, id_: str) -> None:
         """Close the gates of an election, then end its keepalived."""
@@ -277,4 +293,4 @@ class Elections:
 
 def _lasting(election: Election) -> Election:
     """Return what of an election has to be built."""
-    return msgspec.structs.replace(election, contested=0.0, yields_to="", superseded=0.0)
+    return msgspec.structs.replace(election, contested=0.0, yields_to="", overrules=False, superseded=0.0)

@@ -21,6 +21,8 @@ REPEATS = (0.1, 1.0, 3.0)
 """Seconds after the first announcement at which it is made again."""
 REPEATS_OF_WINNER = (0.005, 0.02, 0.05, *REPEATS)
 """The same when another host was active too: its own announcement may come after our first."""
+REPEATS_OF_INSISTING = (*(0.05 * number for number in range(1, 21)), 1.5, 2.0, 3.0)
+"""The same while another host is active that was told to yield."""
 _BROADCAST = b"\xff" * 6
 
 

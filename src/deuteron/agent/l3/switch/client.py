@@ -20,8 +20,20 @@ def load(places: Places, routers: Sequence[str] = (), elections: Sequence[str] =
 
     Returns what failed: id -> words. Raises SwitchError.
     """
+    return _problems(places, {"load": {"routers": routers, "elections": elections}})
+
+
+def insist(places: Places, elections: Sequence[str]) -> None:
+    """Have the routers of elections announced until another host that is active too has given up.
+
+    Raises SwitchError.
+    """
+    _problems(places, {"insist": elections})
+
+
+def _problems(places: Places, request: dict[str, Any]) -> dict[str, str]:
     with _connect(places) as connection:
-        for line in _lines(connection, {"load": {"routers": routers, "elections": elections}}):
+        for line in _lines(connection, request):
             problems: dict[str, str] = line["problems"]
             return problems
     raise SwitchError(f"the switch hung up ({places.socket})")

@@ -153,14 +153,25 @@ class Core:
         if not other or watch.standing.state != "active":
             return
         log.warning("election %s: %s is active too", watch.election.id, other)
-        riding = [
-            r for r in self.routers.values() if r.election == watch.election.id and r.gate == "election"
-        ]
-        here = [router for router in riding if self.is_open(router)]
+        here = self._open_here(watch.election.id)
         self._show_addresses(frozenset(router.number for router in here if router.draining))
         for router in here:
             self._announce(router, announce.REPEATS_OF_WINNER)
         self._loop.later(_HEAR_AGAIN, partial(self._hear_again, watch))
+
+    def insist(self, elections: Iterable[str]) -> None:
+        """Announce routers again and again: another host is active too, until it yields."""
+        for id_ in elections:
+            for router in self._open_here(id_):
+                self._announce(router, announce.REPEATS_OF_INSISTING)
+
+    def _open_here(self, election: str) -> list[Router]:
+        """Return the routers that an election has opened."""
+        return [
+            router
+            for router in self.routers.values()
+            if router.election == election and router.gate == "election" and self.is_open(router)
+        ]
 
     def _show_addresses(self, numbers: frozenset[int]) -> None:
         """Let routers that drain send with their own address for a moment.

@@ -63,7 +63,8 @@ class Service:
     """The loop, the switch in it and those who talk to it.
 
     A request is a line of JSON: {"load": {"routers": [id], "elections": [id]}} has the files of these read
-    again, is done when it is answered, {"problems": {id: words}}; {"watch": true} is answered with everything
+    again, is done when it is answered, {"problems": {id: words}}; {"insist": [id]} has the routers of these
+    elections announced as long as another host may be active too; {"watch": true} is answered with everything
     and then with news as they come, see Core.
     """
 
@@ -144,6 +145,9 @@ class Service:
             wanted = request["load"]
             problems = self._core.load(wanted.get("routers", _NOTHING), wanted.get("elections", _NOTHING))
             self._send(client, {"problems": problems})
+        if "insist" in request:
+            self._core.insist(request["insist"])
+            self._send(client, {"problems": {}})
         if request.get("watch"):
             core = self._core
             self._watchers.add(client)
