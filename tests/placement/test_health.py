@@ -1,7 +1,9 @@
 """How things are, and why: what a person is told who asks at night."""
 
+from collections.abc import Sequence
+
 from deuteron.placement.health import claims, of_network, of_router, standbys
-from deuteron.placement.picture import Candidate, Member
+from deuteron.placement.picture import Candidate, Member, Uplink
 from deuteron.placement.status import of_picture
 from tests.placement.pictures import DIED, NOW, dead, host, network, picture, redundant, said, single
 
@@ -53,6 +55,21 @@ def test_a_standby_does_not_count_while_it_cannot_take_over() -> None:
         assert standbys(picture([host("a"), changed], one), one) == []
     unbuilt = [Candidate(host="a", election="a/b"), Candidate(host="b", election="a/b", built=False)]
     assert standbys(well, redundant("r", "a", "b", candidates=unbuilt)) == []
+
+
+def test_a_standby_without_the_way_out_that_the_active_host_has_does_not_count() -> None:
+    one = redundant("r", "a", "b", external="ext")
+
+    def uplink(ok: bool, network_id: str = "ext") -> dict[str, Sequence[Uplink]]:
+        return {"uplinks": [Uplink(network=network_id, address="203.0.113.1", ok=ok, since=DIED)]}
+
+    found = of_router(picture([host("a", **uplink(True)), host("b", **uplink(False))], one), one)
+    assert (found.level, found.standby) == ("DEGRADED", [])
+    assert found.why[0].text == "b: the next hop 203.0.113.1 does not answer it"
+    dead_everywhere = picture([host("a", **uplink(False)), host("b", **uplink(False))], one)
+    assert standbys(dead_everywhere, one) == ["b"]
+    other_network = [host("a", **uplink(True, "other")), host("b", **uplink(False, "other"))]
+    assert standbys(picture(other_network, one), one) == ["b"]
 
 
 def test_as_many_hosts_as_there_are_is_enough_but_one_is_not() -> None:

@@ -59,7 +59,6 @@ def endpoint(
             return StreamingResponse(
                 follow(given["query"]), media_type=NDJSON, headers={"Cache-Control": "no-store"}
             )
-
         answer = await services.run(request, operation.writes, lambda call: operation.does(call, **given))
         if answer is None:
             return Response(status_code=204)

@@ -102,6 +102,16 @@ def unfit(picture: Picture, router: Router, candidate: Candidate) -> Trouble | N
         return Trouble(f"{host.name} has not joined the election yet")
     if said.yields_to:
         return Trouble(f"{host.name} does not hear {said.yields_to}: the heartbeat's path is cut", said.since)
+    return _without_uplink(picture, router, host)
+
+
+def _without_uplink(picture: Picture, router: Router, host: Host) -> Trouble | None:
+    """Return that a next hop of a router does not answer a host, if it answers the active one."""
+    active = picture.hosts.get(router.active or "")
+    answered = {uplink.address for uplink in (active.uplinks if active else ()) if uplink.ok}
+    for uplink in host.uplinks:
+        if uplink.network == router.external and not uplink.ok and uplink.address in answered:
+            return Trouble(f"{host.name}: the next hop {uplink.address} does not answer it", uplink.since)
     return None
 
 

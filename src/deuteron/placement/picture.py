@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import func, select
 
 from deuteron.placement import moves
-from deuteron.resources import network, port, router, subnet
+from deuteron.resources import network, owners, port, router, subnet
 from deuteron.resources.agent import is_alive
 from deuteron.resources.call import Call
 from deuteron.resources.hosts import (
@@ -123,6 +123,8 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     """When it became active there."""
     moving_to: str | None = None
     physical_networks: frozenset[str] = frozenset()
+    external: str | None = None
+    """The network of its gateway."""
     short_since: float | None = None
     """Since when it has been on fewer hosts than it should be."""
 
@@ -245,7 +247,7 @@ def _routers(tx: Tx, elections: Mapping[str, Election]) -> list[Router]:
     )
     moving = {row.router_id: row.candidates[0] for row in tx.execute(running)}
     since, short = _active_since(tx), _short(tx, "l3")
-    physical = physical_networks(tx, None)
+    physical, external = physical_networks(tx, None), _external(tx)
     c = router.resource.table.c
     found = []
     for row in tx.execute(select(c.id, c.name, c.ha, c.admin_state_up).order_by(c.name, c.id)):
@@ -262,10 +264,18 @@ def _routers(tx: Tx, elections: Mapping[str, Election]) -> list[Router]:
                 since=since.get((row.id, where)),
                 moving_to=moving.get(row.id),
                 physical_networks=physical.get(row.id, frozenset()),
+                external=external.get(row.id),
                 short_since=short.get(row.id),
             )
         )
     return found
+
+
+def _external(tx: Tx) -> dict[str, str]:
+    """Return the network of each router's gateway."""
+    c = port.resource.table.c
+    gateways = select(c.device_id, c.network_id).where(c.device_owner == owners.ROUTER_GATEWAY)
+    return {row.device_id: row.network_id for row in tx.execute(gateways)}
 
 
 def _candidate(row: Any) -> Candidate:
