@@ -286,6 +286,26 @@ def test_a_removed_dhcp_server_is_replaced_with_its_port(three: Cloud) -> None:
     assert (after.port, after.addresses) == (before.port, before.addresses)
 
 
+def test_a_dhcp_port_is_active_again_on_a_host_that_served_it_before(three: Cloud) -> None:
+    network = three.network()["id"]
+    three.until(lambda: len(dhcp_hosts(three, network)) == 2)
+    first, second = dhcp_hosts(three, network)
+    port = three.agents[first].units(Dhcp)[network].port
+    (spare,) = set(three.agents) - {first, second}
+
+    def serves(name: str) -> None:
+        three.until(lambda: name in dhcp_hosts(three, network))
+        three.agents[name].step(ports_up=(port,))
+        assert next(one for one in three.list("ports") if one["id"] == port)["status"] == "ACTIVE"
+
+    serves(first)
+    for old, new in ((first, spare), (spare, first)):
+        by_hand(three, "add", "network", network, new)
+        by_hand(three, "remove", "network", network, old)
+        three.until(lambda: dhcp_hosts(three, network) == sorted([second, new]))
+        serves(new)
+
+
 def test_a_disabled_dhcp_agent_is_emptied_but_for_what_nobody_else_can_serve(three: Cloud) -> None:
     network = three.network()["id"]
     three.until(lambda: len(dhcp_hosts(three, network)) == 2)

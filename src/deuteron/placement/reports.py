@@ -33,8 +33,6 @@ class _Known(msgspec.Struct):
 
     row: dict[str, object]
     up: set[str]
-    shown: dict[str, str]
-    """Port -> the status that was written for it."""
     contests: tuple[ContestReport, ...] = ()
 
 
@@ -61,7 +59,7 @@ class Reports:
             known.up = _up(known.up, report)
             up = frozenset(known.up)
         acknowledged = self._hub.acknowledged(name, report.revision, frozenset(report.problems))
-        statuses = self._statuses(name, known, report, up)
+        statuses = self._statuses(name, report, up)
         row_changed = row != known.row
         contests = () if report.contests == known.contests else report.contests
         if flush or row_changed or statuses or report.elections or contests or acknowledged:
@@ -70,7 +68,6 @@ class Reports:
                 self._forget(deleted)
         known.row = row
         known.contests = report.contests
-        known.shown.update(statuses)
 
     def _forget(self, name: str) -> None:
         """Forget a host that was deleted: if it reports again, it is a new one."""
@@ -79,7 +76,7 @@ class Reports:
 
     def _known(self, name: str) -> _Known:
         with self._lock:
-            return self._hosts.setdefault(name, _Known({}, set(), {}))
+            return self._hosts.setdefault(name, _Known({}, set()))
 
     def _due(self, now: float) -> dict[str, float]:
         """Return the hosts to be written as seen, now and then."""
@@ -89,15 +86,12 @@ class Reports:
         seen, self._seen = self._seen, {}
         return seen
 
-    def _statuses(self, name: str, known: _Known, report: Report, up: Collection[str]) -> dict[str, str]:
-        """Return the ports whose status this report makes another one than was written last."""
+    def _statuses(self, name: str, report: Report, up: Collection[str]) -> dict[str, str]:
+        """Return the status of the ports that this report is about."""
         active = {item.id for item in report.elections if item.state == "active"}
         named = {*report.ports_up, *report.ports_down}
         found = self._hub.look(lambda state: _port_statuses(state, name, named, active, up, full=report.full))
-        found |= self._hub.look(lambda state: _ha_port_statuses(state, name, report.elections))
-        if report.full:
-            return found
-        return {port: status for port, status in found.items() if known.shown.get(port) != status}
+        return found | self._hub.look(lambda state: _ha_port_statuses(state, name, report.elections))
 
 
 class _Changes(msgspec.Struct, frozen=True):
