@@ -294,7 +294,7 @@ def test_a_dhcp_port_is_active_again_on_a_host_that_served_it_before(three: Clou
     (spare,) = set(three.agents) - {first, second}
 
     def serves(name: str) -> None:
-        three.until(lambda: name in dhcp_hosts(three, network))
+        three.until(lambda: dhcp_hosts(three, network) == sorted([second, name]))
         three.agents[name].step(ports_up=(port,))
         assert next(one for one in three.list("ports") if one["id"] == port)["status"] == "ACTIVE"
 
@@ -302,7 +302,6 @@ def test_a_dhcp_port_is_active_again_on_a_host_that_served_it_before(three: Clou
     for old, new in ((first, spare), (spare, first)):
         by_hand(three, "add", "network", network, new)
         by_hand(three, "remove", "network", network, old)
-        three.until(lambda: dhcp_hosts(three, network) == sorted([second, new]))
         serves(new)
 
 
