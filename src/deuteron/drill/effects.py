@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from deuteron.drill.acts import Act
-from deuteron.drill.traffic import Met
+from deuteron.drill.traffic import METADATA, Met
 
 OUTWARD = ("SNAT", "floating IP", "IPv6")
 """The flows that cross the external network."""
@@ -137,16 +137,17 @@ def _broken(effect: Effect, met: Met) -> Iterable[str]:
 
 
 def _unserved(effect: Effect, met: Met) -> Iterable[str]:
-    dhcp, metadata = met.services.get("DHCP"), met.services.get("metadata")
-    if dhcp is not None:
-        if dhcp.failed and not effect.renewals_fail:
-            yield f"DHCP: {dhcp.failed} of {dhcp.asked} renewals failed: {dhcp.failures[0]}"
-        if dhcp.slowest_ms > effect.renewal_ms:
-            yield f"DHCP: a renewal took {dhcp.slowest_ms:.0f} ms; at most {effect.renewal_ms:.0f} ms"
-    if metadata is not None and metadata.slowest_ms > effect.metadata_ms:
-        why = f" ({metadata.failures[0]})" if metadata.failures else ""
-        silence = f"no answer for {metadata.slowest_ms:.0f} ms{why}"
-        yield f"metadata: {silence}; at most {effect.metadata_ms:.0f} ms"
+    for name, service in met.services.items():
+        if name not in METADATA:
+            if service.failed and not effect.renewals_fail:
+                yield f"{name}: {service.failed} of {service.asked} renewals failed: {service.failures[0]}"
+            if service.slowest_ms > effect.renewal_ms:
+                took = f"a renewal took {service.slowest_ms:.0f} ms"
+                yield f"{name}: {took}; at most {effect.renewal_ms:.0f} ms"
+        elif service.slowest_ms > effect.metadata_ms:
+            why = f" ({service.failures[0]})" if service.failures else ""
+            silence = f"no answer for {service.slowest_ms:.0f} ms{why}"
+            yield f"{name}: {silence}; at most {effect.metadata_ms:.0f} ms"
 
 
 def describe(effect: Effect) -> str:

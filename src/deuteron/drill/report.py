@@ -61,7 +61,7 @@ def _row(drill: str, step: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
         _spread([float(found.lost) for found in met]),
         f"{sum(survived)}/{len(survived)}" if survived else "",
         _spread([found.services["DHCP"].slowest_ms for found in met if "DHCP" in found.services]),
-        _spread([found.services["metadata"].slowest_ms for found in met if "metadata" in found.services]),
+        _spread([found.metadata_ms for found in met]),
         _spread([one.settled_s for one in outcomes if one.settled_s is not None], 1),
     )
 

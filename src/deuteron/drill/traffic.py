@@ -13,7 +13,12 @@ from deuteron.lab.scene import INTERNET
 INTERNET_V6 = "2001:db8:51::1"
 SLOW_MS = 5.0
 """Between two probes of the flows inside: of 2 ms they exceed what real-time processes are granted."""
-METADATA = "169.254.169.254/openstack/latest/meta_data.json"
+_DOCUMENT = "openstack/latest/meta_data.json"
+METADATA = {
+    "metadata": f"http:169.254.169.254/{_DOCUMENT}",
+    "metadata by IPv6": f"http:[fe80::a9fe:a9fe%eth0]/{_DOCUMENT}",
+}
+"""Where metadata is asked for: name of the service -> target."""
 READY_SECONDS = 30.0
 
 
@@ -63,6 +68,13 @@ class Met(msgspec.Struct, frozen=True, kw_only=True):
         return sum(flow.lost for flow in self.flows.values())
 
     @property
+    def metadata_ms(self) -> float:
+        """The longest time without metadata, by either address."""
+        return max(
+            (self.services[name].slowest_ms for name in METADATA if name in self.services), default=0.0
+        )
+
+    @property
     def gap_ms(self) -> float:
         """The longest gap of all flows."""
         return max((flow.gap_ms for flow in self.flows.values()), default=0.0)
@@ -76,7 +88,7 @@ def sources(stage: Stage) -> list[tuple[str, list[str], float, list[str]]]:
         (OUTSIDE, [f"udp:{floating}", f"tcp:{floating}"], 2.0, ["floating IP", "TCP by floating IP"]),
         (CLIENT, [f"udp:{neighbour}", f"udp:{INTERNET_V6}"], SLOW_MS, ["east-west", "IPv6"]),
         (SERVED, ["dhcp:eth0"], 0.0, ["DHCP"]),
-        (CLIENT, [f"http:{METADATA}"], 0.0, ["metadata"]),
+        (CLIENT, list(METADATA.values()), 0.0, list(METADATA)),
     ]
 
 
