@@ -34,7 +34,9 @@ def test_a_port_has_neutrons_defaults(api: Client, network: str) -> None:
     assert port["device_id"] == port["device_owner"] == port["binding:host_id"] == ""
     assert port["binding:vif_type"] == "unbound"
     assert port["binding:vnic_type"] == "normal"
-    assert port["security_groups"] == port["allowed_address_pairs"] == port["extra_dhcp_opts"] == []
+    assert port["allowed_address_pairs"] == port["extra_dhcp_opts"] == []
+    [default] = api.get("/security-groups?name=default").body["security_groups"]
+    assert port["security_groups"] == [default["id"]]
 
 
 def test_binding_says_how_to_plug(api: Client, network: str) -> None:
@@ -197,12 +199,6 @@ def test_a_port_keeps_to_its_automatic_address(api: Client, network: str) -> Non
         400,
         "AllocationOnAutoAddressSubnet",
     )
-
-
-def test_what_is_not_built_is_refused(api: Client, network: str) -> None:
-    group = "11111111-1111-1111-1111-111111111111"
-    assert api.refused("port", network_id=network, security_groups=[group]) == (501, "NotBuiltYet")
-    assert api.make("port", network_id=network, security_groups=[])["security_groups"] == []
 
 
 def test_address_pairs_need_port_security(api: Client, network: str) -> None:

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
+from deuteron.plan.units import SecurityRule
 from deuteron.resources import owners
 
 HOSTS = ["h1", "h2", "h3"]
@@ -13,6 +14,8 @@ PORTS = [f"p{i}" for i in range(7)]
 ROUTERS = ["r1", "r2"]
 ELECTIONS = ["e1", "e2"]
 DEVICES = ["i1", "i2"]
+GROUPS = ["g1", "g2"]
+ADDRESS_GROUPS = ["a1", "a2"]
 OWNERS = [
     "",
     "compute:nova",
@@ -70,9 +73,30 @@ def _port(id_: str) -> st.SearchStrategy[s.Row]:
         admin_state_up=st.booleans(),
         dns_name=st.sampled_from(["", "web"]),
         dhcp_options=st.sampled_from([(), ((4, "mtu", "1400"),)]),
+        security=st.booleans(),
+        security_groups=st.sampled_from([(), ("g1",), ("g2",), ("g1", "g2")]),
+        pairs=st.sampled_from([(), (("fa:16:3e:00:00:01", "10.0.0.0/28"),)]),
         fixed_ips=st.lists(st.sampled_from(SUBNETS), unique=True, max_size=2).map(
             lambda found: tuple(sorted((x, "2001:db8::9" if x == "s6" else "10.0.0.9") for x in found))
         ),
+    )
+
+
+rules = st.builds(
+    SecurityRule,
+    direction=st.just("ingress"),
+    version=st.just(4),
+    remote_group=st.sampled_from([None, *GROUPS]),
+    remote_address_group=st.sampled_from([None, *ADDRESS_GROUPS]),
+)
+
+
+def _group(id_: str) -> st.SearchStrategy[s.Row]:
+    return st.builds(
+        s.SecurityGroup,
+        id=st.just(id_),
+        stateful=st.booleans(),
+        rules=st.lists(rules, max_size=2).map(tuple),
     )
 
 
@@ -114,6 +138,12 @@ ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
     s.Subnet: st.sampled_from(SUBNETS).flatmap(_subnet),
     s.Port: ports.flatmap(_port),
     s.Router: routers.flatmap(_router),
+    s.SecurityGroup: st.sampled_from(GROUPS).flatmap(_group),
+    s.AddressGroup: st.builds(
+        s.AddressGroup,
+        id=st.sampled_from(ADDRESS_GROUPS),
+        addresses=st.sampled_from([(), ("10.0.0.0/8",)]),
+    ),
     s.FloatingIP: st.builds(
         s.FloatingIP,
         id=st.sampled_from(["f1", "f2"]),
@@ -145,5 +175,12 @@ def _change(kind: type[s.Row]) -> st.SearchStrategy[Change]:
 
 
 changes = st.sampled_from(list(ROWS)).flatmap(_change)
-ports_often = st.one_of(changes, changes, _change(s.Port), _change(s.Candidate), _change(s.Subnet))
+ports_often = st.one_of(
+    changes,
+    changes,
+    _change(s.Port),
+    _change(s.Candidate),
+    _change(s.Subnet),
+    _change(s.SecurityGroup),
+)
 histories = st.lists(ports_often, max_size=40)

@@ -10,7 +10,7 @@ from deuteron.plan.compute import unit, units
 from deuteron.plan.plans import Change, Delta, Plans
 from deuteron.plan.state import State
 from deuteron.plan.units import Unit
-from tests.plan.cloud import ELECTIONS, HOSTS, NETWORKS, PORTS, ROUTERS, histories
+from tests.plan.cloud import ADDRESS_GROUPS, ELECTIONS, GROUPS, HOSTS, NETWORKS, PORTS, ROUTERS, histories
 
 DOMAIN = "example."
 
@@ -81,6 +81,9 @@ def test_a_plan_misses_no_unit(history: list[Change]) -> None:
         "router": ROUTERS,
         "floatingip": ["f1", "f2"],
         "election": ELECTIONS,
+        "securitygroup": GROUPS,
+        "member": PORTS,
+        "addressgroup": ADDRESS_GROUPS,
     }
     for host in HOSTS:
         plan = units(state, host, DOMAIN)

@@ -97,6 +97,8 @@ def test_an_extra_route_leads_through_an_instance(site: Site) -> None:
     """Extra routes: what is behind an instance is reached through it, until the route goes."""
     cloud, via = site.cloud, site.addresses["vm2"]
     cloud.sh("vm2", "ip address add 192.0.2.1/32 dev lo")
+    pairs = [{"ip_address": "192.0.2.0/24"}]
+    cloud.api.put(f"/v2.0/ports/{site.ports['vm2']}", {"port": {"allowed_address_pairs": pairs}})
     path = f"/v2.0/routers/{site.router}"
     routes = [{"destination": "192.0.2.0/24", "nexthop": via}]
     cloud.api.put(path, {"router": {"routes": routes}})

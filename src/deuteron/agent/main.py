@@ -14,6 +14,7 @@ from deuteron import __version__
 from deuteron.agent import l3, preflight
 from deuteron.agent.context import Context
 from deuteron.agent.dhcp.manager import DhcpManager
+from deuteron.agent.firewall.manager import FirewallManager
 from deuteron.agent.follower import Follower
 from deuteron.agent.l2 import Layer2
 from deuteron.agent.l2.bridge import BridgeManager
@@ -69,12 +70,13 @@ def run(settings: AgentSettings) -> int:
 
 
 def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) -> None:
-    l2: Layer2 = BridgeManager(context)
-    managers = _managers(settings, parsed, context, l2)
+    firewall = FirewallManager()
+    l2: Layer2 = BridgeManager(context, firewall.refusal)
+    managers: list[Manager] = [firewall, l2, *_managers(settings, parsed, context)]
     plan_file = PlanFile(context.state_dir / "plan.ndjson", context.run_dir / "plan-confirmed")
     reconciler = Reconciler(plan_file, managers, context.status)
 
-    watchers = [l2, *(manager for manager in managers if isinstance(manager, MetadataManager))]
+    watchers = [firewall, l2, *(manager for manager in managers if isinstance(manager, MetadataManager))]
 
     l3.connect(managers, reconciler.wake)
 
@@ -86,13 +88,14 @@ def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) ->
     threads: list[threading.Thread] = [
         LinkMonitor(device_changed, reconciler.recheck),
         reconciler,
-        Follower(parsed.server, parsed.host, reconciler.revision, reconciler.submit),
+        Follower(parsed.server, parsed.host, reconciler.revision, reconciler.submit, settings.token),
         Reporter(
             parsed.server,
             parsed.host,
             settings.report_interval,
             context.status,
             _report_writer(settings, parsed),
+            settings.token,
         ),
     ]
     log.info("agent of %s, roles %s, underlay %s", parsed.host, ",".join(parsed.roles), parsed.local_ip)
@@ -100,9 +103,9 @@ def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) ->
         thread.start()
 
 
-def _managers(settings: AgentSettings, parsed: ParsedSettings, context: Context, l2: Layer2) -> list[Manager]:
+def _managers(settings: AgentSettings, parsed: ParsedSettings, context: Context) -> list[Manager]:
     """Return what the roles ask for, in the order in which one builds on the other."""
-    managers: list[Manager] = [l2]
+    managers: list[Manager] = []
     if "l3" in parsed.roles:
         managers += l3.managers(context, settings.uplink_check_interval)
     if "dhcp" in parsed.roles:

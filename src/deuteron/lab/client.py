@@ -45,13 +45,14 @@ class Client:
 
     def create(self, kind: str, **attributes: Any) -> dict[str, Any]:
         """Create a Neutron resource, given by its singular name, and return it."""
-        answer: dict[str, Any] = self.post(f"/v2.0/{kind}s", {kind: attributes})[kind]
+        answer: dict[str, Any] = self.post(f"/v2.0/{kind.replace('_', '-')}s", {kind: attributes})[kind]
         return answer
 
     def find(self, kind: str, name_or_id: str) -> dict[str, Any]:
         """Return the one resource of that id or name."""
         for attribute in ("id", "name"):
-            found: list[dict[str, Any]] = self.get(f"/v2.0/{kind}s", **{attribute: name_or_id})[f"{kind}s"]
+            listed = self.get(f"/v2.0/{kind.replace('_', '-')}s", **{attribute: name_or_id})
+            found: list[dict[str, Any]] = listed[f"{kind}s"]
             if len(found) == 1:
                 return found[0]
             if found:

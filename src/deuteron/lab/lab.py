@@ -46,7 +46,22 @@ def up(lab: Lab, file: Path | None = None) -> Record:
                 off.append(host)
         hosts.start(lab, record, off)
     wait_for_agents(lab, record)
+    if record.port:
+        _let_everybody_in(Client(endpoint(record)))
     return record
+
+
+def _let_everybody_in(api: Client) -> None:
+    """Open the default security group: instances of a lab are there to be reached. Raises LabError."""
+    group = api.find("security_group", "default")["id"]
+    for ethertype in ("IPv4", "IPv6"):
+        try:
+            api.create(
+                "security_group_rule", security_group_id=group, direction="ingress", ethertype=ethertype
+            )
+        except ApiError as error:
+            if error.status != 409:  # it is there already
+                raise
 
 
 def down(lab: Lab) -> bool:

@@ -5,8 +5,9 @@ the whole plan. Both read the same functions, so what is recomputed alone equals
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from deuteron.plan import firewall
 from deuteron.plan import units as u
 from deuteron.plan.state import Candidate, Port, State, Subnet
 from deuteron.resources.owners import DHCP
@@ -26,26 +27,11 @@ def units(state: State, host: str, dns_domain: str) -> dict[str, u.Unit]:
 def unit(state: State, host: str, key: str, dns_domain: str) -> u.Unit | None:
     """Return one unit of the plan of a host; None if it is not part of it."""
     kind, _, id_ = key.partition("/")
-    match kind:
-        case "network":
-            return network(state, host, id_)
-        case "port":
-            return port(state, host, id_)
-        case "remote":
-            return remote(state, host, id_)
-        case "dhcp":
-            return dhcp(state, host, id_, dns_domain)
-        case "lease":
-            return lease(state, host, id_)
-        case "router":
-            return router(state, host, id_)
-        case "floatingip":
-            return floating_ip(state, host, id_)
-        case "election":
-            return election(state, host, id_)
-        case "instance":
-            return instance(state, host, id_)
-    raise ValueError(f"{key}: there is no such kind of unit")
+    if kind == "dhcp":
+        return dhcp(state, host, id_, dns_domain)
+    if kind not in _MADE_BY:
+        raise ValueError(f"{key}: there is no such kind of unit")
+    return _MADE_BY[kind](state, host, id_)
 
 
 def keys(state: State, host: str) -> Iterator[str]:
@@ -57,6 +43,7 @@ def keys(state: State, host: str) -> Iterator[str]:
     for p in state.ports.by("host", host):
         yield f"port/{p.id}"
         yield f"instance/{p.id}"
+    yield from firewall.keys(state, host)
     for id_ in {server.network for server in state.dhcp_servers.by("host", host)}:
         yield f"dhcp/{id_}"
         yield from (f"lease/{p.id}" for p in state.ports.by("network", id_))
@@ -95,6 +82,10 @@ def port(state: State, host: str, id_: str) -> u.Port | None:
         mac=row.mac,
         mtu=_mtu(state, row.network),
         admin_state_up=row.admin_state_up,
+        filtered=row.is_filtered,
+        addresses=tuple(address for _, address in row.fixed_ips) if row.is_filtered else (),
+        pairs=row.pairs if row.is_filtered else (),
+        security_groups=row.security_groups if row.is_filtered else (),
     )
 
 
@@ -375,3 +366,18 @@ def _with_prefix(state: State, row: Port) -> tuple[str, ...]:
         if subnet is not None:
             found.append(f"{address}/{subnet.cidr.rpartition('/')[2]}")
     return tuple(found)
+
+
+_MADE_BY: Mapping[str, Callable[[State, str, str], u.Unit | None]] = {
+    "network": network,
+    "port": port,
+    "securitygroup": firewall.security_group,
+    "member": firewall.member,
+    "addressgroup": firewall.address_group,
+    "remote": remote,
+    "lease": lease,
+    "router": router,
+    "floatingip": floating_ip,
+    "election": election,
+    "instance": instance,
+}

@@ -8,7 +8,18 @@ from sqlalchemy import ColumnElement, Select, select
 
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
-from deuteron.resources import floatingip, hosts, network, port, router, subnet
+from deuteron.plan.units import SecurityRule
+from deuteron.resources import (
+    address_group,
+    floatingip,
+    hosts,
+    network,
+    port,
+    router,
+    security_group,
+    security_rules,
+    subnet,
+)
 from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.owners import HA_PORT
 from deuteron.store import Cursor, Tx, feed
@@ -108,7 +119,10 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
         c.admin_state_up,
         c.dns_name,
         c.extra_dhcp_opts,
+        c.port_security_enabled,
+        c.allowed_address_pairs,
     )
+    groups = _groups_of_ports(tx, ids)
     seen = select(*columns).where(c.device_owner != HA_PORT)  # no host has anything of a router's HA ports
     for row in tx.execute(_of(seen, c.id, ids)):
         yield s.Port(
@@ -123,11 +137,55 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             dns_name=row.dns_name,
             fixed_ips=tuple(fixed[row.id]),
             dhcp_options=_dhcp_options(row.extra_dhcp_opts),
+            security=row.port_security_enabled,
+            pairs=_pairs(row.mac_address, row.allowed_address_pairs),
+            security_groups=tuple(sorted(groups[row.id])),
         )
+
+
+def _groups_of_ports(tx: Tx, ids: Ids) -> dict[str, list[str]]:
+    table = security_group.port_group
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in tx.execute(_of(select(table.c.port_id, table.c.security_group_id), table.c.port_id, ids)):
+        found[row.port_id].append(row.security_group_id)
+    return found
+
+
+def _pairs(mac: str, pairs: Iterable[dict[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((one.get("mac_address", mac), one["ip_address"]) for one in pairs))
 
 
 def _dhcp_options(options: Iterable[dict[str, Any]]) -> tuple[tuple[int, str, str], ...]:
     return tuple(sorted((one["ip_version"], one["opt_name"], one["opt_value"]) for one in options))
+
+
+def _security_groups(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    table, rule = security_group.resource.table, security_group.rule.table
+    rules: dict[str, list[Any]] = defaultdict(list)
+    for row in tx.execute(_of(select(rule), rule.c.security_group_id, ids)):
+        rules[row.security_group_id].append(row)
+    for row in tx.execute(_of(select(table.c.id, table.c.stateful), table.c.id, ids)):
+        made = sorted((_security_rule(one) for one in rules[row.id]), key=repr)
+        yield s.SecurityGroup(id=row.id, stateful=row.stateful, rules=tuple(made))
+
+
+def _security_rule(row: Any) -> SecurityRule:
+    return SecurityRule(
+        direction=row.direction,
+        version=4 if row.ethertype == "IPv4" else 6,
+        protocol=security_rules.number(row.protocol),
+        port_min=row.port_range_min,
+        port_max=row.port_range_max,
+        remote_prefix=row.remote_ip_prefix,
+        remote_group=row.remote_group_id,
+        remote_address_group=row.remote_address_group_id,
+    )
+
+
+def _address_groups(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    c = address_group.resource.table.c
+    for row in tx.execute(_of(select(c.id, c.addresses), c.id, ids)):
+        yield s.AddressGroup(id=row.id, addresses=tuple(sorted(row.addresses)))
 
 
 def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
@@ -231,6 +289,8 @@ LOADERS: dict[str, tuple[type[s.Row], Callable[[Tx, Ids], Iterator[s.Row]]]] = {
     "network": (s.Network, _networks),
     "subnet": (s.Subnet, _subnets),
     "port": (s.Port, _ports),
+    "security_group": (s.SecurityGroup, _security_groups),
+    "address_group": (s.AddressGroup, _address_groups),
     "router": (s.Router, _routers),
     "floatingip": (s.FloatingIP, _floating_ips),
     "host": (s.Host, _hosts),

@@ -86,4 +86,6 @@ class Plans:
             places.update(touched.touched(state, change.row, old))
         for network, host in replaced.presence:
             places.update(touched.presence(state, network, host))
+        for group, host in replaced.secured:
+            places.update(touched.secured(state, group, host))
         return places

@@ -9,6 +9,8 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
+from deuteron.plan.presence import Presence
+from deuteron.plan.units import SecurityRule
 from deuteron.resources.owners import DHCP, HEARTBEAT, ROUTER_GATEWAY, ROUTER_INTERFACES
 
 
@@ -55,6 +57,17 @@ class Port(Row, frozen=True, kw_only=True):
     """(subnet id, address), sorted."""
     dhcp_options: tuple[tuple[int, str, str], ...] = ()
     """(IP version, name or number, value), sorted."""
+    security: bool = False
+    """Whether port security is on."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """(MAC address, address or prefix) that are allowed besides, sorted."""
+    security_groups: tuple[str, ...] = ()
+    """Sorted."""
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it sends and receives only what it may."""
+        return self.security and self.is_instance
 
     @property
     def is_instance(self) -> bool:
@@ -70,6 +83,30 @@ class Port(Row, frozen=True, kw_only=True):
     def is_gateway(self) -> bool:
         """Whether a router reaches its external network by it."""
         return self.device_owner == ROUTER_GATEWAY
+
+
+class SecurityGroup(Row, frozen=True, kw_only=True):
+    """A security group."""
+
+    stateful: bool = True
+    rules: tuple[SecurityRule, ...] = ()
+    """In a lasting order."""
+
+    @property
+    def remote_groups(self) -> frozenset[str]:
+        """The groups whose ports its rules name."""
+        return frozenset(rule.remote_group for rule in self.rules if rule.remote_group)
+
+    @property
+    def address_groups(self) -> frozenset[str]:
+        """The address groups that its rules name."""
+        return frozenset(rule.remote_address_group for rule in self.rules if rule.remote_address_group)
+
+
+class AddressGroup(Row, frozen=True, kw_only=True):
+    """A list of prefixes."""
+
+    addresses: tuple[str, ...] = ()
 
 
 class Router(Row, frozen=True, kw_only=True):
@@ -189,6 +226,8 @@ class Replaced(msgspec.Struct, frozen=True):
     old: Row | None
     presence: tuple[tuple[str, str], ...]
     """(network, host) that came to hold a port of it, or holds none any more."""
+    secured: tuple[tuple[str, str], ...] = ()
+    """(security group, host) that came to hold a filtered port with it, or holds none any more."""
 
 
 class State:
@@ -204,7 +243,12 @@ class State:
             device=lambda p: [p.device_id] if p.is_instance and p.device_id else [],
             router=lambda p: [p.device_id] if p.is_interface or p.is_gateway else [],
             heartbeat=lambda p: [(p.network, p.host)] if p.device_owner == HEARTBEAT else [],
+            group=lambda p: p.security_groups if p.is_filtered else (),
         )
+        self.security_groups: Table[SecurityGroup] = Table(
+            remote=lambda g: g.remote_groups, addresses=lambda g: g.address_groups
+        )
+        self.address_groups: Table[AddressGroup] = Table()
         self.routers: Table[Router] = Table()
         self.floating_ips: Table[FloatingIP] = Table(
             router=lambda f: [f.router] if f.router else [], port=lambda f: [f.port] if f.port else []
@@ -218,20 +262,36 @@ class State:
         )
         self.elections: Table[Election] = Table(host=lambda e: e.candidates, network=lambda e: [e.ha_network])
         self.instances: Table[Instance] = Table()
-        self.presence: dict[str, dict[str, set[str]]] = {}
+        self.networks_at = Presence()
+        """Networks, on the hosts that hold a port of them."""
+        self.groups_at = Presence()
+        """Security groups, on the hosts that hold a filtered port with them."""
+
+    @property
+    def presence(self) -> Mapping[str, Mapping[str, set[str]]]:
         """Network -> host -> the ports that it has there."""
-        self.present: dict[str, set[str]] = {}
+        return self.networks_at.hosts
+
+    @property
+    def present(self) -> Mapping[str, set[str]]:
         """Host -> networks."""
-        self._places: dict[str, tuple[str, frozenset[str]]] = {}
+        return self.networks_at.things
 
     def replace(self, kind: type[Row], id: str, new: Row | None) -> Replaced:  # noqa: A002
         """Make a row so, or remove it (None)."""
         table: Table[Row] = self.table(kind)
         old = table.replace(id, new)
-        changed: set[tuple[str, str]] = set()
-        for port in {port for row in (old, new) if row is not None for port in self._carried(row)}:
-            changed |= self._place(port)
-        return Replaced(old, tuple(sorted(changed)))
+        presence: set[tuple[str, str]] = set()
+        secured: set[tuple[str, str]] = set()
+        for id_ in {port for row in (old, new) if row is not None for port in self._carried(row)}:
+            port = self.ports.get(id_)
+            hosts = self.hosts_of(port) if port else frozenset()
+            groups = port.security_groups if port and port.is_filtered else ()
+            presence |= self.networks_at.place(
+                id_, {(port.network, host) for host in hosts} if port else set()
+            )
+            secured |= self.groups_at.place(id_, {(group, host) for group in groups for host in hosts})
+        return Replaced(old, tuple(sorted(presence)), tuple(sorted(secured)))
 
     def table(self, kind: type[Row]) -> "Table[Row]":
         """Return the table of a kind of rows."""
@@ -258,43 +318,13 @@ class State:
             return tuple(port.id for port in self.ports.by("router", row.router))
         return ()
 
-    def _place(self, port_id: str) -> set[tuple[str, str]]:
-        """Bring `presence` up to date with a port; return the (network, host) that appeared or ended."""
-        port = self.ports.get(port_id)
-        before = self._places.pop(port_id, None)
-        after = (port.network, self.hosts_of(port)) if port else None
-        if after:
-            self._places[port_id] = after
-        were = {(before[0], host) for host in before[1]} if before else set()
-        are = {(after[0], host) for host in after[1]} if after else set()
-        changed = set()
-        for network, host in were - are:
-            ports = self.presence[network][host]
-            ports.discard(port_id)
-            if not ports:
-                self._absent(network, host)
-                changed.add((network, host))
-        for network, host in are - were:
-            ports = self.presence.setdefault(network, {}).setdefault(host, set())
-            if not ports:
-                self.present.setdefault(host, set()).add(network)
-                changed.add((network, host))
-            ports.add(port_id)
-        return changed
-
-    def _absent(self, network: str, host: str) -> None:
-        del self.presence[network][host]
-        if not self.presence[network]:
-            del self.presence[network]
-        self.present[host].discard(network)
-        if not self.present[host]:
-            del self.present[host]
-
 
 TABLES: Mapping[type[Row], str] = {
     Network: "networks",
     Subnet: "subnets",
     Port: "ports",
+    SecurityGroup: "security_groups",
+    AddressGroup: "address_groups",
     Router: "routers",
     FloatingIP: "floating_ips",
     Host: "hosts",

@@ -9,6 +9,7 @@ the row, so that the cost of a change does not grow with the cloud.
 from collections.abc import Iterable, Iterator
 
 from deuteron.plan.state import (
+    AddressGroup,
     Candidate,
     DhcpServer,
     Election,
@@ -19,6 +20,7 @@ from deuteron.plan.state import (
     Port,
     Router,
     Row,
+    SecurityGroup,
     State,
     Subnet,
 )
@@ -37,15 +39,12 @@ def touched(state: State, row: Row, other: Row | None) -> Iterator[Place]:
             yield from _subnet(state, row)
         case Port():
             yield from _port(state, row)
+        case SecurityGroup() | AddressGroup():
+            yield from _group(state, row, other)
         case Router():
             yield from _router(state, row.id)
         case FloatingIP():
-            if row.router:
-                yield from (
-                    (c.host, f"floatingip/{row.id}") for c in state.candidates.by("router", row.router)
-                )
-            if (port := state.ports.get(row.port)) is not None and port.host:
-                yield port.host, f"instance/{port.id}"
+            yield from _floating_ip(state, row)
         case Host():
             yield from _host(state, row)
         case DhcpServer():
@@ -55,7 +54,7 @@ def touched(state: State, row: Row, other: Row | None) -> Iterator[Place]:
         case Election():
             yield from _election(state, row, other)
         case Instance():
-            yield from ((p.host, f"instance/{p.id}") for p in state.ports.by("device", row.id) if p.host)
+            yield from _instance(state, row)
 
 
 def presence(state: State, network: str, host: str) -> Iterator[Place]:
@@ -64,6 +63,37 @@ def presence(state: State, network: str, host: str) -> Iterator[Place]:
         yield name, f"network/{network}"
     for port in state.ports.by("network", network):
         yield host, f"remote/{port.id}"
+
+
+def secured(state: State, group_id: str, host: str) -> Iterator[Place]:
+    """Yield what changes when a host gets the first filtered port with a security group or loses the last."""
+    yield host, f"securitygroup/{group_id}"
+    group = state.security_groups.get(group_id)
+    if group is not None:
+        yield from _named(state, [host], group.remote_groups, group.address_groups)
+
+
+def _group(state: State, row: SecurityGroup | AddressGroup, other: Row | None) -> Iterator[Place]:
+    """Yield the group itself, and whom its rules name if the other version of them does not."""
+    if isinstance(row, AddressGroup):
+        for user in state.security_groups.by("addresses", row.id):
+            yield from _at(state.groups_at.hosts.get(user.id, ()), f"addressgroup/{row.id}")
+        return
+    hosts = tuple(state.groups_at.hosts.get(row.id, ()))
+    yield from _at(hosts, f"securitygroup/{row.id}")
+    remotes, addresses = row.remote_groups, row.address_groups
+    if isinstance(other, SecurityGroup):
+        remotes, addresses = remotes - other.remote_groups, addresses - other.address_groups
+    yield from _named(state, hosts, remotes, addresses)
+
+
+def _named(
+    state: State, hosts: Iterable[str], remotes: Iterable[str], addresses: Iterable[str]
+) -> Iterator[Place]:
+    for host in hosts:
+        for id_ in remotes:
+            yield from ((host, f"member/{port.id}") for port in state.ports.by("group", id_))
+        yield from ((host, f"addressgroup/{id_}") for id_ in addresses)
 
 
 def _network(state: State, row: Network) -> Iterator[Place]:
@@ -87,6 +117,9 @@ def _subnet(state: State, row: Subnet) -> Iterator[Place]:
 
 def _port(state: State, row: Port) -> Iterator[Place]:
     yield from _own(state, row)
+    for id_ in row.security_groups if row.is_filtered else ():
+        for group in state.security_groups.by("remote", id_):
+            yield from _at(state.groups_at.hosts.get(group.id, ()), f"member/{row.id}")
     if row.device_owner == HEARTBEAT:
         for election in state.elections.by("host", row.host):
             yield from _at(election.candidates, f"election/{election.id}")
@@ -105,6 +138,16 @@ def _own(state: State, row: Port) -> Iterator[Place]:
         yield from _router(state, row.device_id)
     elif row.device_owner == DHCP:
         yield from _dhcp_of(state, row.network)
+
+
+def _floating_ip(state: State, row: FloatingIP) -> Iterator[Place]:
+    yield from ((c.host, f"floatingip/{row.id}") for c in state.candidates.by("router", row.router or ""))
+    if (port := state.ports.get(row.port)) is not None and port.host:
+        yield port.host, f"instance/{port.id}"
+
+
+def _instance(state: State, row: Instance) -> Iterator[Place]:
+    return ((p.host, f"instance/{p.id}") for p in state.ports.by("device", row.id) if p.host)
 
 
 def _host(state: State, row: Host) -> Iterator[Place]:

@@ -40,6 +40,52 @@ class Port(_Unit, frozen=True, tag="port"):
     mac: str
     mtu: int
     admin_state_up: bool = True
+    filtered: bool = False
+    """It may say only what its addresses and its groups allow, and hear only what its groups allow: no
+    frame of it passes before that is so. What follows counts only then."""
+    addresses: tuple[str, ...] = ()
+    """Its fixed IP addresses."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Others that it may have: (MAC address, address or prefix)."""
+    security_groups: tuple[str, ...] = ()
+
+
+class SecurityRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a security group lets through, at most one of the three remotes being said."""
+
+    direction: Literal["ingress", "egress"]
+    version: Literal[4, 6]
+    protocol: int | None = None
+    port_min: int | None = None
+    """Of the destination; the type where the protocol is ICMP."""
+    port_max: int | None = None
+    """The code where the protocol is ICMP."""
+    remote_prefix: str | None = None
+    remote_group: str | None = None
+    remote_address_group: str | None = None
+
+
+class SecurityGroup(_Unit, frozen=True, tag="securitygroup"):
+    """A security group that a filtered port of this host has."""
+
+    stateful: bool = True
+    """Whether answers to what is let through are let through too."""
+    rules: tuple[SecurityRule, ...] = ()
+
+
+class Member(_Unit, frozen=True, tag="member"):
+    """A port anywhere with a group that rules of this host name as remote; the id is the port's."""
+
+    groups: tuple[str, ...]
+    """Those of its groups that rules of this host name."""
+    addresses: tuple[str, ...]
+    """Its fixed IP addresses, and the addresses or prefixes that it may have besides."""
+
+
+class AddressGroup(_Unit, frozen=True, tag="addressgroup"):
+    """A list of prefixes that rules of this host name."""
+
+    addresses: tuple[str, ...]
 
 
 class Remote(_Unit, frozen=True, tag="remote"):
@@ -205,7 +251,20 @@ class Instance(_Unit, frozen=True, tag="instance"):
     metadata: dict[str, str] = {}
 
 
-Unit = Network | Port | Remote | Dhcp | Lease | Router | FloatingIP | Election | Instance
+Unit = (
+    Network
+    | Port
+    | SecurityGroup
+    | Member
+    | AddressGroup
+    | Remote
+    | Dhcp
+    | Lease
+    | Router
+    | FloatingIP
+    | Election
+    | Instance
+)
 
 
 class Put(msgspec.Struct, frozen=True, tag="put", tag_field="op"):

@@ -6,16 +6,24 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, UniqueConstraint, and_, delete, or_, select
 
-from deuteron.resources import addresses, dhcp_options, fixed_ips, ipam, network, owners, rows, subnet
+from deuteron.resources import (
+    addresses,
+    dhcp_options,
+    fixed_ips,
+    ipam,
+    network,
+    owners,
+    port_security,
+    rows,
+    subnet,
+)
 from deuteron.resources.address_types import ADDRESS_PAIRS, FIXED_IPS, MAC
 from deuteron.resources.addresses import parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
-from deuteron.resources.errors import HTTPBadRequest, NotBuiltYet
+from deuteron.resources.errors import HTTPBadRequest
 from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.l2_errors import (
-    AddressPairAndPortSecurityRequired,
-    AllowedAddressPairExhausted,
     MacAddressInUse,
     NetworkInUse,
     NetworkMacAddressGenerationFailure,
@@ -30,8 +38,8 @@ from deuteron.resources.types import (
     DICTIONARY,
     DNS_DOMAIN,
     DNS_NAME,
-    STRINGS,
     UUID,
+    UUIDS,
     empty_if_null,
     line,
     one_of,
@@ -59,13 +67,14 @@ def create(call: Call, values: Item) -> Item:
     network_id = values["network_id"]
     home = call.tx.once("network", network_id, lambda: rows.get(call, network.resource, network_id))
     wanted = values.pop("fixed_ips")
-    security = values["port_security_enabled"]
-    values["port_security_enabled"] = home["port_security_enabled"] if security is UNSET else security
-    _check(call, values)
+    security, groups = port_security.of_new(call, values, home["port_security_enabled"])
+    values["port_security_enabled"] = security
     values.update(_vif(values[HOST]))
     values["extra_dhcp_opts"] = dhcp_options.merged((), values["extra_dhcp_opts"])
     row = _insert(call, values)
     row["fixed_ips"] = fixed_ips.assign(call, row, wanted)
+    port_security.store(call, row["id"], groups, new=True)
+    row["security_groups"] = sorted(groups)
     return row
 
 
@@ -79,7 +88,7 @@ def add(call: Call, values: Mapping[str, Any]) -> Item:
 
 def update(call: Call, row: Item, changes: Item) -> Item:
     """Change a port."""
-    _check(call, {**row, **changes})
+    groups = port_security.after(call, row, changes)
     wanted = changes.pop("fixed_ips", None)
     mac = changes["mac_address"] if "mac_address" in changes else row["mac_address"]
     if mac != row["mac_address"]:
@@ -89,6 +98,8 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     if "extra_dhcp_opts" in changes:
         changes["extra_dhcp_opts"] = dhcp_options.merged(row["extra_dhcp_opts"], changes["extra_dhcp_opts"])
     new = rows.change(call, resource, row, changes)
+    if groups is not None:
+        port_security.store(call, row["id"], groups)
     if wanted is not None or mac != row["mac_address"]:
         present = ipam.of_ports(call.tx, [row["id"]])[row["id"]]
         keep = [fixed for fixed in present if not _is_automatic(call, row, fixed)]
@@ -120,15 +131,19 @@ def get(call: Call, id_: str, lock: bool = False) -> Item:
 
 
 def present(call: Call, items: list[Item]) -> None:
-    """Fill in the fixed IPs, and what clients expect of extensions that do nothing yet."""
+    """Fill in the fixed IPs, the security groups and the names in DNS."""
     missing = [item["id"] for item in items if "fixed_ips" not in item]
     found: dict[str, list[dict[str, str]]] = {}
     for part in rows.chunks(missing):
         found.update(ipam.of_ports(call.tx, part))
+    groups: dict[str, list[str]] = {}
+    for part in rows.chunks(item["id"] for item in items if "security_groups" not in item):
+        groups.update(port_security.of_ports(call, part))
     for item in items:
         if "fixed_ips" not in item:
             item["fixed_ips"] = found[item["id"]]
-        item["security_groups"] = []
+        if "security_groups" not in item:
+            item["security_groups"] = groups.get(item["id"], [])
         item["dns_assignment"] = _dns_assignment(call, item)
 
 
@@ -145,16 +160,6 @@ def _insert(call: Call, values: Item) -> Item:
         if row is not None:
             return row
     raise NetworkMacAddressGenerationFailure(net_id=values["network_id"])
-
-
-def _check(call: Call, values: Mapping[str, Any]) -> None:
-    if values.get("security_groups"):
-        raise NotBuiltYet(what="security groups; create the port with an empty list of them")
-    pairs = values["allowed_address_pairs"]
-    if len(pairs) > call.settings.max_allowed_address_pair:
-        raise AllowedAddressPairExhausted(quota=call.settings.max_allowed_address_pair)
-    if pairs and not values["port_security_enabled"]:
-        raise AddressPairAndPortSecurityRequired
 
 
 def _check_new_mac(call: Call, row: Item, mac: str) -> None:
@@ -179,7 +184,7 @@ def _vif(host: str) -> Item:
     """Return what binding a port to a host says to who plugs it."""
     if not host:
         return {"binding:vif_type": "unbound", "binding:vif_details": {}}
-    details = {"port_filter": False, "connectivity": "l2"}
+    details = {"port_filter": True, "connectivity": "l2"}
     return {"binding:vif_type": "bridge", "binding:vif_details": details}
 
 
@@ -289,7 +294,7 @@ resource = Resource(
         "binding:vif_details": Attr(type=DICTIONARY, default={}, filter=False, sort=False),
         "port_security_enabled": Attr(type=BOOLEAN, default=UNSET, post=True, put=True),
         "security_groups": Attr(
-            type=STRINGS, default=[], post=True, put=True, stored=False, filter=False, sort=False
+            type=UUIDS, default=UNSET, post=True, put=True, stored=False, filter=False, sort=False
         ),
         "allowed_address_pairs": Attr(
             type=ADDRESS_PAIRS, default=[], post=True, put=True, filter=False, sort=False
@@ -307,7 +312,7 @@ resource = Resource(
         "dns_assignment": Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False),
     },
     constraints=[UniqueConstraint("network_id", "mac_address")],
-    filters={"fixed_ips": _filter_fixed_ips},
+    filters={"fixed_ips": _filter_fixed_ips, "security_groups": port_security.with_groups},
     create=create,
     update=update,
     delete=remove,
@@ -339,6 +344,11 @@ DECLARES = (
         alias="extra_dhcp_opt",
         name="Neutron Extra DHCP options",
         description="Further DHCP options of a port",
+    ),
+    Alias(
+        alias="port-security-groups-filtering",
+        name="Port filtering on security groups",
+        description="Ports that have a security group",
     ),
     Alias(alias="dns-integration", name="DNS Integration", description="Names of ports"),
     Alias(alias="dns-domain-ports", name="dns_domain for ports", description="Domains of ports"),

@@ -216,6 +216,7 @@ def _never(value: Any) -> Any:
 BOOLEAN = Type(_boolean, Boolean(), _boolean)
 UUID = Type(_uuid, String(ID_LENGTH))
 DICTIONARY = Type(_dictionary, Json())
+UUIDS = list_of(_uuid)
 STRINGS = list_of(lambda value: _line(value, NAME_LENGTH))
 DNS_NAME = Type(_dns_name, String(255))
 DNS_DOMAIN = Type(_dns_domain, String(255))

@@ -1,7 +1,7 @@
 """Networks as Linux bridges, with VXLAN or a physical device as the way out of the host."""
 
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from deuteron.agent import names
@@ -11,6 +11,7 @@ from deuteron.agent.system import bridge, ip, sysctl
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Network, Port, Remote, Unit
 
+# What crosses all bridges is not filtered for the sake of some: those with filtered ports are told apart.
 _NO_NETFILTER = {f"net/bridge/bridge-nf-call-{kind}": "0" for kind in ("iptables", "ip6tables", "arptables")}
 _DOOMED = 0x6465616D
 """The device group of devices that are about to be deleted."""
@@ -24,9 +25,10 @@ class BridgeManager:
     kinds: tuple[type[Unit], ...] = (Network, Port, Remote)
     pending = False
 
-    def __init__(self, context: Context) -> None:
-        """Build on the host of `context`."""
+    def __init__(self, context: Context, refusal: Callable[[Port], str]) -> None:
+        """Build on the host of `context`; `refusal` says why a port must not be put on its bridge yet."""
         self._context = context
+        self._refusal = refusal
         self._networks: dict[str, Network] = {}
         self._ports: dict[str, Port] = {}
         self._taps: dict[str, str] = {}  # device -> port
@@ -229,6 +231,9 @@ class BridgeManager:
                 self._dirty_ports.discard(identity)
             elif port.network not in self._networks:
                 problems[port.key] = f"its network {port.network} is not planned for this host"
+            elif refusal := self._refusal(port):
+                problems[port.key] = refusal
+                self._context.status.set_port(identity, False)
             else:
                 groups[port.key] = _plug(port, device)
         for key in groups:
@@ -283,7 +288,9 @@ def _own_devices(network: Network) -> set[str]:
 
 
 def _plug(port: Port, device: str) -> list[str]:
+    netfilter = "nf_call_iptables 1 nf_call_ip6tables 1 nf_call_arptables 0"
     return [
+        *([f"link set {names.bridge(port.network)} type bridge {netfilter}"] if port.filtered else []),
         f"link set {device} mtu {port.mtu}",
         f"link set {device} master {names.bridge(port.network)}",
         f"link set {device} {'up' if port.admin_state_up else 'down'}",

@@ -1,0 +1,86 @@
+"""Address groups: lists of prefixes that rules of security groups can name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deuteron.resources import rows
+from deuteron.resources.address_types import CIDR
+from deuteron.resources.addresses import parse_network
+from deuteron.resources.attribute import Attr, Type
+from deuteron.resources.call import Call
+from deuteron.resources.errors import HTTPBadRequest
+from deuteron.resources.resource import Alias, Item, Resource
+from deuteron.resources.security_group_errors import (
+    AddressesAlreadyExist,
+    AddressesNotFound,
+    AddressGroupNotFound,
+)
+from deuteron.resources.types import list_of, shown
+
+
+def _prefix(value: Any) -> str:
+    text = value if isinstance(value, str) and "/" in value else f"{value}/{_length(value)}"
+    prefix: str = CIDR.convert(text)
+    return prefix
+
+
+def _length(value: Any) -> int:
+    return parse_network(value).prefixlen
+
+
+def _prefixes(value: Any) -> list[str]:
+    return sorted(set(_LIST.convert(value)))
+
+
+_LIST = list_of(_prefix, unique=False)
+ADDRESSES = Type(_prefixes, _LIST.column)
+
+
+def add_addresses(call: Call, id_: str, body: Any) -> Item:
+    """Add prefixes to a group, none of which it may have."""
+    row, given = rows.get(call, resource, id_, lock=True), _given(body)
+    present = set(row["addresses"])
+    if known := sorted(present & set(given)):
+        raise AddressesAlreadyExist(addresses=known, id=id_)
+    return _changed(call, row, sorted({*present, *given}))
+
+
+def remove_addresses(call: Call, id_: str, body: Any) -> Item:
+    """Remove prefixes from a group, all of which it must have."""
+    row, given = rows.get(call, resource, id_, lock=True), _given(body)
+    present = set(row["addresses"])
+    if unknown := sorted(set(given) - present):
+        raise AddressesNotFound(addresses=unknown, id=id_)
+    return _changed(call, row, sorted(present - set(given)))
+
+
+def _given(body: Any) -> Sequence[str]:
+    inner = body.get("address_group", body) if isinstance(body, Mapping) else None
+    if not isinstance(inner, Mapping) or set(inner) != {"addresses"}:
+        raise HTTPBadRequest(msg=f"Expected a dictionary of addresses, not '{shown(body)}'")
+    try:
+        return _prefixes(inner["addresses"])
+    except ValueError as error:
+        raise HTTPBadRequest(msg=f"Invalid input for addresses. Reason: {error}.") from None
+
+
+def _changed(call: Call, row: Item, addresses: list[str]) -> Item:
+    changed = rows.change(call, resource, row, {"addresses": addresses})
+    return {resource.name: {**changed, "tenant_id": changed["project_id"]}}
+
+
+resource = Resource(
+    name="address_group",
+    collection="address_groups",
+    path="address-groups",
+    not_found=AddressGroupNotFound,
+    attributes={
+        "addresses": Attr(type=ADDRESSES, default=[], post=True, filter=False, sort=False),
+    },
+    actions={"add_addresses": add_addresses, "remove_addresses": remove_addresses},
+)
+
+DECLARES = (
+    resource,
+    Alias(alias="address-group", name="Address group", description="Lists of prefixes that rules can name"),
+)
