@@ -233,8 +233,11 @@ class Placement:
     def _do_what_was_asked(self, cloud: Cloud) -> None:
         """Go on with emptying hosts, and with a rebalance."""
         for name in sorted(cloud.draining & cloud.hosts.keys()):
-            if self._db.read_now(partial(drains.due, cloud=cloud, settings=self._settings, name=name)):
-                self._try(f"drain of {name}", partial(drains.act, cloud=cloud, name=name))
+            if not self._db.read_now(partial(drains.due, cloud=cloud, settings=self._settings, name=name)):
+                continue
+            if self._try(f"drain of {name}", partial(drains.act, cloud=cloud, name=name)):
+                self._last_asked = 0.0  # the next one need not wait
+                self._rung.set()
         if self._db.read_now(rebalance.due):
             self._try("rebalance", partial(rebalance.act, cloud=cloud))
 
