@@ -114,11 +114,12 @@ def hidden(call: Call, resource: Resource, items: list[Item]) -> tuple[set[str],
     if call.who is None or not items:
         return set(), []
     of_all, depending = set(), []
+    seen = _rest(call, f"get_{resource.name}")
     for name, rule in _read_rules(call.policy, resource, tuple(resource.attributes)):
         rest = _rest(call, rule)
         if rest is False:
             of_all.add(name)
-        elif rest is not True:
+        elif rest is not True and rest != seen:
             depending.append((name, rest))
     if not depending:
         return of_all, []

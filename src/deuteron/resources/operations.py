@@ -12,7 +12,7 @@ from deuteron.resources.attribute import REQUIRED, UNSET, column_name
 from deuteron.resources.call import Call
 from deuteron.resources.errors import HTTPBadRequest, RevisionNumberConstraintFailed
 from deuteron.resources.query import Query
-from deuteron.resources.resource import Item, Resource
+from deuteron.resources.resource import Extension, Item, Resource
 from deuteron.resources.types import shown
 
 
@@ -25,7 +25,8 @@ def create(call: Call, resource: Resource, body: Any) -> Item:
     access.check_create(call, resource, values, given)
     quota.take(call, resource, values)
     row = resource.create(call, values) if resource.create else rows.create(call, resource, values)
-    store_extensions(call, resource, row["id"], values)
+    for extension in resource.extensions:
+        _insert_extension(call, extension, row["id"], _given_to(extension, values))
     for extension in resource.extensions:
         if extension.created:
             extension.created(call, row, values)
@@ -225,21 +226,27 @@ def _own(resource: Resource, values: Item) -> Item:
 def store_extensions(call: Call, resource: Resource, id_: str, values: Item) -> None:
     """Store what is given of an object's attributes that are extensions'."""
     for extension in resource.extensions:
-        given = {
-            column_name(name): values[name]
-            for name, attr in extension.attributes.items()
-            if attr.stored and name in values
-        }
-        table = extension.table
-        if table is None or not given:
+        given = _given_to(extension, values)
+        if extension.table is None or not given:
             continue
-        changed = call.tx.execute(table.update().where(table.c.id == id_).values(given))
-        if changed.rowcount == 0:
-            defaults = {
-                column_name(name): attr.default for name, attr in extension.attributes.items() if attr.stored
-            }
-            if {**defaults, **given} != defaults:
-                call.tx.execute(table.insert(), {"id": id_, **defaults, **given})
+        mine = extension.table.update().where(extension.table.c.id == id_).values(given)
+        if call.tx.execute(mine).rowcount == 0:
+            _insert_extension(call, extension, id_, given)
+
+
+def _given_to(extension: Extension, values: Item) -> Item:
+    """Return what an extension stores of an object's attributes, by column."""
+    stored = (name for name, attr in extension.attributes.items() if attr.stored and name in values)
+    return {column_name(name): values[name] for name in stored}
+
+
+def _insert_extension(call: Call, extension: Extension, id_: str, given: Item) -> None:
+    """Store what an extension has of an object that had only defaults, unless it still has."""
+    if extension.table is None or not given:
+        return
+    defaults = {column_name(name): attr.default for name, attr in extension.attributes.items() if attr.stored}
+    if {**defaults, **given} != defaults:
+        call.tx.execute(extension.table.insert(), {"id": id_, **defaults, **given})
 
 
 def _check_revision(row: Item, revision: int | None) -> None:
