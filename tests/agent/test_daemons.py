@@ -154,3 +154,32 @@ def test_what_cannot_be_started_says_why(tmp_path: Path, agent: Callable[..., Da
     with pytest.raises(SystemCommandError, match="absent"):
         daemons.ensure(Daemon(name="x", argv=("sleep", "1"), files=(str(tmp_path / "absent"),)))
     assert daemons.running() == set()
+
+
+def test_one_that_is_dismissed_ends_in_its_own_time(tmp_path: Path, agent: Callable[..., Daemons]) -> None:
+    """A shell that takes a second to end is not waited for; but its successor waits for it."""
+    daemons = agent()
+    script = tmp_path / "slow"
+    script.write_text("trap 'sleep 1; exit 0' TERM; while :; do sleep 0.1; done")
+    slow = Daemon(name="slow", argv=("sh", str(script)))
+    daemons.ensure(slow)
+    first = daemons.pid("slow")
+    time.sleep(0.3)
+    began = time.monotonic()
+    daemons.dismiss("slow")
+    assert time.monotonic() - began < 0.5
+    assert daemons.running() == set()
+    assert alive(first)
+    daemons.ensure(slow)
+    assert not alive(first)
+    assert alive(daemons.pid("slow"))
+    assert (tmp_path / "daemons" / "slow.json").exists()
+    daemons.dismiss("nobody")
+
+
+def test_one_that_is_dismissed_leaves_nothing(tmp_path: Path, agent: Callable[..., Daemons]) -> None:
+    daemons = agent()
+    daemons.ensure(sleeper(tmp_path))
+    pid = daemons.pid("one")
+    daemons.dismiss("one")
+    assert eventually(lambda: not alive(pid) and not (tmp_path / "daemons" / "one.json").exists())

@@ -12,8 +12,8 @@ from deuteron.plan.units import FloatingIP, Router
 
 TABLE = "deuteron"
 _NO_GOODBYE = "icmpv6 type nd-router-advert @th,48,16 0 drop"
-"""An advertisement with a router lifetime of 0 (RFC 4861, 4.2): a radvd that ends says that its router is gone,
-and it is not, another one or a twin goes on."""
+"""An advertisement with a router lifetime of 0 (RFC 4861, 4.2): a radvd that ends says that its router is
+gone, and it is not, another one or a twin goes on."""
 
 
 def render(router: Router, floating_ips: Iterable[FloatingIP]) -> str:

@@ -131,7 +131,8 @@ class Daemons:
             self._forget(running)
             if self._alive(running.record):
                 os.kill(running.record.pid, signal.SIGTERM)
-            ending = threading.Thread(target=self._finish, args=(name, running.record), name=f"end {name}")
+            work = (name, running.record)
+            ending = threading.Thread(target=self._finish, args=work, name=f"end {name}", daemon=True)
             self._ending[name] = ending
         ending.start()
 

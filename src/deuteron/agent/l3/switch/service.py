@@ -25,6 +25,7 @@ PRIORITY = 10
 _BEAT_EVERY = 0.5
 _REFRESH_EVERY = 1.0
 _LOCK_CURRENT_FUTURE_ON_FAULT = 1 | 2 | 4
+_KILL_LAST = "-900"
 _NOTHING: tuple[str, ...] = ()
 
 
@@ -46,11 +47,13 @@ def serve(run_dir: Path) -> None:
 
 
 def be_real_time() -> None:
-    """Run before everything else, never wait for memory; say so when that is not allowed."""
+    """Run before everything else, and neither wait for memory nor die for want of it, as far as allowed."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     except OSError as error:
         log.warning("no real-time priority (%s): failovers take longer on a busy host", error.strerror)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_KILL_LAST)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mlockall(_LOCK_CURRENT_FUTURE_ON_FAULT):
         log.warning("memory is not locked: %s", os.strerror(ctypes.get_errno()))
