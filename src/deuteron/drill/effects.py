@@ -45,6 +45,8 @@ UPLINK = Effect(outward_gap_ms=8000.0, watch_s=12.0)
 """A host finds out that its gateway does not answer, and the router moves without a loss of its own."""
 RESPONDER = Effect(metadata_ms=2500.0)
 """The process behind metadata starts again."""
+RESPONDERS = Effect(metadata_ms=5000.0)
+"""The same on all hosts at once, which in a lab share one machine's processors."""
 SILENT = Effect(watch_s=15.0)
 """It costs nothing, also when the server takes hosts for dead because it hears nothing of them."""
 DARK = Effect(settled_s=90.0)
@@ -63,8 +65,8 @@ EFFECTS: dict[tuple[str, str, str], Effect] = {
     ("restart", "compute", "haproxy"): RESPONDER,
     ("kill", "compute", "agent"): RESPONDER,
     ("restart", "compute", "agent"): RESPONDER,
-    ("kill", "all agents", "agent"): RESPONDER,
-    ("restart", "all agents", "agent"): RESPONDER,
+    ("kill", "all agents", "agent"): RESPONDERS,
+    ("restart", "all agents", "agent"): RESPONDERS,
     ("power off", "all hosts", ""): DARK,
     ("power on", "all hosts", ""): DARK,
 }

@@ -13,6 +13,9 @@ from deuteron.lab import lab as labs
 from deuteron.lab.state import Lab
 from deuteron.lab.topology import LabError
 
+WALK = "walk"
+"""What the steps of a random walk go by instead of a drill's name."""
+
 Say = Callable[[str], None]
 
 
@@ -48,12 +51,11 @@ def random_walk(lab: Lab, seed: int, rounds: int, path: Path | None, say: Say) -
     _write(path, outcomes, seed)
     drilled = _stage(lab, say)
     for number, (todo, effect) in enumerate(walk(seed, rounds), 1):
-        name = f"round {number}" if number <= rounds else "repair"
         try:
-            outcomes.append(step.take(drilled, name, todo, effect))
+            outcomes.append(step.take(drilled, WALK, todo, effect))
         except LabError as error:
-            outcomes.append(step.failed(name, f"{todo}: {error}", drilled))
-        say(report.line(outcomes[-1]))
+            outcomes.append(step.failed(WALK, f"{todo}: {error}", drilled))
+        say(f"{number:4}. {report.line(outcomes[-1])}")
         _write(path, outcomes, seed)
         if not outcomes[-1].kept:
             break
