@@ -1,0 +1,193 @@
+"""Security groups across hosts: by the API, on the wire."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.system.cloud import Cloud, Flow, until
+
+pytestmark = pytest.mark.lab
+
+V4, V6 = "10.5.0.0/24", "fd00:5::/64"
+PLACES = {"vm1": "compute1", "vm2": "compute2", "vm3": "compute1"}
+GENEROUS = 10.0
+"""Seconds; what is waited for takes a tenth of one."""
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A routed network with three instances in groups of their own; vm1 has a floating IP."""
+
+    cloud: Cloud
+    router: str
+    groups: dict[str, str]
+    ports: dict[str, str]
+    v4: dict[str, str]
+    v6: dict[str, str]
+    floating_ip: str
+
+    def allow(self, group: str, **rule: Any) -> str:
+        """Let something in; return the rule's id."""
+        made = self.cloud.api.create(
+            "security_group_rule", security_group_id=self.groups[group], direction="ingress", **rule
+        )
+        return str(made["id"])
+
+    def forbid(self, rule: str) -> None:
+        """Remove a rule."""
+        self.cloud.api.delete(f"/v2.0/security-group-rules/{rule}")
+
+    def opens(self, place: str, address: str) -> float:
+        """Wait until a ping is answered; return the seconds that it took."""
+        begin = time.monotonic()
+        until(lambda: self.cloud.pings(place, address), f"{place} reaches {address}", GENEROUS)
+        return time.monotonic() - begin
+
+    def closes(self, place: str, address: str) -> None:
+        """Wait until a ping is not answered."""
+        until(lambda: not self.cloud.pings(place, address), f"{place} is kept from {address}", GENEROUS)
+
+    def give(self, name: str, *groups: str) -> None:
+        """Give an instance other groups."""
+        body = {"port": {"security_groups": [self.groups[group] for group in groups]}}
+        self.cloud.api.put(f"/v2.0/ports/{self.ports[name]}", body)
+
+
+@pytest.fixture(scope="module")
+def secured(cloud: Cloud) -> Secured:
+    """Built once; each test leaves the groups as it found them."""
+    external = cloud.external()
+    network, subnets = cloud.network("guarded", V4, V6)
+    router = cloud.router("guard", external, subnets)
+    groups = {name: str(cloud.api.create("security_group", name=name)["id"]) for name in (*PLACES, "friends")}
+    ports = {
+        name: cloud.api.create("port", name=name, network_id=network, security_groups=[groups[name]])
+        for name in PLACES
+    }
+    for name, host in PLACES.items():
+        booted = cloud.boot(name, host, port=ports[name]["id"])
+        assert {"lease_seconds", "slaac_seconds", "metadata_seconds"} <= booted.machine.keys(), (
+            "DHCP, router advertisements and metadata need no rule"
+        )
+    fixed = {name: [one["ip_address"] for one in port["fixed_ips"]] for name, port in ports.items()}
+    built = Secured(
+        cloud=cloud,
+        router=router,
+        groups=groups,
+        ports={name: port["id"] for name, port in ports.items()},
+        v4={name: next(one for one in found if ":" not in one) for name, found in fixed.items()},
+        v6={name: next(one for one in found if ":" in one) for name, found in fixed.items()},
+        floating_ip=cloud.floating_ip(external, ports["vm1"]["id"])["floating_ip_address"],
+    )
+    cloud.settled(router)
+    return built
+
+
+@pytest.fixture
+def ping(secured: Secured) -> Iterator[None]:
+    """vm1 answers pings of everybody."""
+    allowed = [
+        secured.allow("vm1", ethertype="IPv4", protocol="icmp"),
+        secured.allow("vm1", ethertype="IPv6", protocol="ipv6-icmp"),
+    ]
+    yield
+    for rule in allowed:
+        secured.forbid(rule)
+
+
+def test_instances_are_closed_and_reach_everything(secured: Secured) -> None:
+    cloud = secured.cloud
+    cloud.reaches("vm1", "198.51.100.1")
+    for place, address in (
+        ("vm2", secured.v4["vm1"]),
+        ("vm2", secured.v6["vm1"]),
+        ("vm3", secured.v4["vm1"]),
+        ("outside", secured.floating_ip),
+    ):
+        assert not cloud.pings(place, address), f"{place} reaches {address}"
+
+
+def test_what_a_rule_lets_in_it_lets_in_from_everywhere(secured: Secured, ping: None) -> None:
+    for place, address in (
+        ("vm2", secured.v4["vm1"]),
+        ("vm2", secured.v6["vm1"]),
+        ("vm3", secured.v4["vm1"]),
+        ("outside", secured.floating_ip),
+    ):
+        secured.opens(place, address)
+    assert not secured.cloud.pings("vm1", secured.v4["vm2"]), "a rule is for its own group's ports"
+
+
+def test_a_port_that_joins_a_remote_group_is_let_in_on_another_host(secured: Secured) -> None:
+    rule = secured.allow("vm1", ethertype="IPv4", remote_group_id=secured.groups["friends"])
+    assert not secured.cloud.pings("vm2", secured.v4["vm1"])
+    secured.give("vm2", "vm2", "friends")
+    seconds = secured.opens("vm2", secured.v4["vm1"])
+    assert not secured.cloud.pings("vm3", secured.v4["vm1"])
+    secured.give("vm2", "vm2")
+    secured.closes("vm2", secured.v4["vm1"])
+    secured.forbid(rule)
+    assert seconds < GENEROUS
+
+
+def test_address_groups_name_who_is_let_in(secured: Secured) -> None:
+    api = secured.cloud.api
+    partners = api.create("address_group", name="partners", addresses=[f"{secured.v4['vm3']}/32"])["id"]
+    rule = secured.allow("vm1", ethertype="IPv4", remote_address_group_id=partners)
+    secured.opens("vm3", secured.v4["vm1"])
+    assert not secured.cloud.pings("vm2", secured.v4["vm1"])
+    api.put(f"/v2.0/address-groups/{partners}/add_addresses", {"addresses": [f"{secured.v4['vm2']}/32"]})
+    secured.opens("vm2", secured.v4["vm1"])
+    secured.forbid(rule)
+    secured.closes("vm2", secured.v4["vm1"])
+    api.delete(f"/v2.0/address-groups/{partners}")
+
+
+def test_changes_of_rules_and_an_agents_restart_disturb_nothing(secured: Secured) -> None:
+    cloud = secured.cloud
+    flows = [
+        Flow("floating IP", "outside", secured.floating_ip),
+        Flow("two hosts", "vm2", secured.v4["vm1"]),
+    ]
+    everything = secured.allow("vm1", ethertype="IPv4")
+    for flow in flows:
+        secured.opens(flow.place, flow.address)
+    with cloud.probing(*flows) as traffic:
+        for turn in range(5):
+            other = secured.allow("vm1", protocol="tcp", port_range_min=turn + 1, port_range_max=turn + 1)
+            secured.give("vm3", "vm3", "friends")
+            secured.give("vm1", "vm1", "friends")
+            secured.forbid(other)
+            secured.give("vm1", "vm1")
+            secured.give("vm3", "vm3")
+        before = cloud.started("compute1")
+        cloud.kill_service("compute1", "agent")
+        cloud.wait_for_new_agents(before)
+    secured.forbid(everything)
+    assert traffic.lost == {}
+    assert traffic.broken == {}
+
+
+def test_a_connection_ends_with_the_rule_that_let_it_in(secured: Secured) -> None:
+    rule = secured.allow("vm1", ethertype="IPv4")
+    secured.opens("vm2", secured.v4["vm1"])
+    with secured.cloud.probing(Flow("two hosts", "vm2", secured.v4["vm1"]), after=2.0) as traffic:
+        secured.forbid(rule)
+    assert traffic.udp["two hosts"]["lost"] > 0
+    assert not secured.cloud.pings("vm2", secured.v4["vm1"])
+
+
+def test_spoofed_packets_do_not_leave_their_host(secured: Secured, ping: None) -> None:
+    """vm3 asks in another's name: with its own address it is answered."""
+    cloud = secured.cloud
+    secured.opens("vm3", secured.v4["vm1"])
+    cloud.sh("vm3", "ip address add 10.5.0.250/32 dev eth0")
+    asked = cloud.run("vm3", *f"ping -c 1 -W 1 -I 10.5.0.250 {secured.v4['vm1']}".split())
+    assert asked.returncode != 0
+    pairs = {"port": {"allowed_address_pairs": [{"ip_address": "10.5.0.250"}]}}
+    cloud.api.put(f"/v2.0/ports/{secured.ports['vm3']}", pairs)
+    command = f"ping -c 1 -W 1 -I 10.5.0.250 {secured.v4['vm1']}".split()
+    until(lambda: cloud.run("vm3", *command).returncode == 0, "the pair is allowed", GENEROUS)
