@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import bcrypt
 import msgspec
 import pytest
 
+from deuteron.agent.follower import Follower
 from deuteron.config import ConfigError
 from deuteron.policy import PolicyError
 from deuteron.settings import ServerSettings
@@ -140,3 +142,11 @@ def test_rules_with_mistakes(db: Database, tmp_path: Path) -> None:
     path.write_text('"get_port": "rule:nothing"')
     with pytest.raises(PolicyError, match="get_port: it uses rule:nothing"):
         next(serve(db, ServerSettings(policy_file=str(path))))
+
+
+def test_an_agent_shows_its_token(db: Database) -> None:
+    planned = threading.Event()
+    for api in serve(db, ServerSettings(agents_token="agents-only")):
+        follower = Follower(("127.0.0.1", api.port), "h", "", lambda _: planned.set(), "agents-only")
+        follower.start()
+        assert planned.wait(20)

@@ -47,20 +47,22 @@ def test_wrong_tags(users: Users) -> None:
     assert users.member.get("/networks/none/tags").status == 404
 
 
-@pytest.mark.parametrize("kind", ["network", "port", "router", "subnet"])
+@pytest.mark.parametrize("kind", ["network", "port", "router", "subnet", "security_group"])
 def test_lists_by_tags(users: Users, kind: str) -> None:
     member = users.member
     network = member.make("network", name="home")["id"]
+    path = f"/{kind.replace('_', '-')}s"
     needs = {"port": {"network_id": network}, "subnet": {"network_id": network, "ip_version": 4}}
     ids = {}
     for number, tags in enumerate([[], ["red"], ["red", "big"], ["big", 'q"u\\o'], ["re"]]):
         cidr = {"cidr": f"10.{number}.0.0/24"} if kind == "subnet" else {}
-        id_ = member.make(kind, name="tagged", **needs.get(kind, {}), **cidr)["id"]
-        assert member.put(f"/{kind}s/{id_}/tags", {"tags": tags}).status == 200
+        body = {"name": "tagged", **needs.get(kind, {}), **cidr}
+        id_ = member.post(path, {kind: body}).body[kind]["id"]
+        assert member.put(f"{path}/{id_}/tags", {"tags": tags}).status == 200
         ids[id_] = number
 
     def found(query: str) -> list[int]:
-        items = member.get(f"/{kind}s?name=tagged&{query}").body[f"{kind}s"]
+        items = member.get(f"{path}?name=tagged&{query}").body[f"{kind}s"]
         return sorted(ids[one["id"]] for one in items)
 
     assert found("tags=red") == [1, 2]

@@ -141,7 +141,7 @@ def _has(call: Call, name: str, tag: str) -> ColumnElement[bool]:
 
 
 DECLARES = (
-    *(on(name) for name in ("network", "subnet", "router", "floatingip")),
+    *(on(name) for name in ("network", "subnet", "router", "floatingip", "security_group")),
     on("port", post=True),
     Alias(
         alias="standard-attr-tag",
