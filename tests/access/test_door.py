@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from deuteron.agent.follower import Follower
+from deuteron.cli.client import Refused, ask
 from deuteron.config import ConfigError
 from deuteron.policy import PolicyError
 from deuteron.settings import ServerSettings
@@ -150,3 +151,18 @@ def test_an_agent_shows_its_token(db: Database) -> None:
         follower = Follower(("127.0.0.1", api.port), "h", "", lambda _: planned.set(), "agents-only")
         follower.start()
         assert planned.wait(20)
+
+
+def test_the_command_says_who_asks(users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = f"http://127.0.0.1:{users.port}"
+    monkeypatch.delenv("OS_TOKEN", raising=False)
+    monkeypatch.setenv("OS_AUTH_TYPE", "http_basic")
+    monkeypatch.setenv("OS_USERNAME", "admin")
+    monkeypatch.setenv("OS_PASSWORD", "secret")
+    assert ask(endpoint, "GET", "/v1/status")["hosts"] == []
+    monkeypatch.setenv("OS_USERNAME", "member")
+    with pytest.raises(Refused, match="administrator"):
+        ask(endpoint, "GET", "/v1/status")
+    monkeypatch.setenv("OS_PASSWORD", "wrong")
+    with pytest.raises(Refused, match="the name or the password is wrong"):
+        ask(endpoint, "GET", "/v1/status")

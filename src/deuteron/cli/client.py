@@ -1,6 +1,11 @@
-"""How the command asks the server: one request, one connection, standard library only."""
+"""How the command asks the server: one request, one connection, standard library only.
+
+Where the server wants to know who asks, OS_TOKEN has a token of Keystone's, or OS_AUTH_TYPE=http_basic with
+OS_USERNAME and OS_PASSWORD a password: the same that OpenStack's command takes.
+"""
 
 import argparse
+import base64
 import http.client
 import json
 import os
@@ -81,7 +86,7 @@ def _sent(
     text = None if body is None else json.dumps(body)
     connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=REQUEST_SECONDS)
     try:
-        connection.request(method, target, text, {"Content-Type": "application/json"})
+        connection.request(method, target, text, {"Content-Type": "application/json", **_credentials()})
         response = connection.getresponse()
         if response.status >= 400:
             raise Refused(response.status, _reason(response))
@@ -90,6 +95,17 @@ def _sent(
         raise NoAnswer(f"{endpoint} does not answer as a server does: {error}") from None
     finally:
         connection.close()
+
+
+def _credentials() -> dict[str, str]:
+    """Return the header that says who asks, by what the environment says to OpenStack's own command."""
+    token, user = os.environ.get("OS_TOKEN"), os.environ.get("OS_USERNAME")
+    if token:
+        return {"X-Auth-Token": token}
+    if user and os.environ.get("OS_AUTH_TYPE") == "http_basic":
+        given = f"{user}:{os.environ.get('OS_PASSWORD', '')}"
+        return {"Authorization": "Basic " + base64.b64encode(given.encode()).decode()}
+    return {}
 
 
 def _parsed(endpoint: str) -> urllib.parse.SplitResult:
@@ -105,6 +121,7 @@ def _parsed(endpoint: str) -> urllib.parse.SplitResult:
 
 def _reason(response: http.client.HTTPResponse) -> str:
     try:
-        return str(json.loads(response.read())["NeutronError"]["message"])
-    except (ValueError, KeyError, TypeError):
+        said = json.loads(response.read())
+        return str((said.get("NeutronError") or said["error"])["message"])
+    except (ValueError, KeyError, TypeError, AttributeError):
         return f"status {response.status}"
