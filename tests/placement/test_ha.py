@@ -1,5 +1,6 @@
 """HA networks: whose they are, which VRIDs are given out on them, when they go; and what is seen of them."""
 
+import dataclasses
 import itertools
 import shutil
 import tempfile
@@ -19,8 +20,10 @@ from sqlalchemy import insert, select, update
 
 from deuteron.placement import ha, ha_ports, service
 from deuteron.plan.units import Election, Router
-from deuteron.resources import hosts, network, operations, owners, port, router
+from deuteron.policy.who import Who, with_implied
+from deuteron.resources import hosts, network, operations, owners, port, registry, router
 from deuteron.resources.call import Call
+from deuteron.resources.query import Query
 from deuteron.settings import ServerSettings
 from deuteron.store import Database
 from tests.placement.cloud import Cloud
@@ -406,3 +409,24 @@ def test_a_routers_ports_show_where_its_heartbeat_travels(cloud: Cloud) -> None:
     assert down == {"net2"}
     cloud.delete("routers", made)
     assert shown() == []
+
+
+def test_members_of_a_project_do_not_see_what_is_hidden(cloud: Cloud) -> None:
+    for name in HOSTS[:3]:
+        cloud.agent(name)
+    made = cloud.create("routers", ha=True, project_id="p")["id"]
+    cloud.until(lambda: len(cloud.list("ports")) == 6)
+    assert {tuple(one["security_groups"]) for one in cloud.list("ports")} == {()}
+    member = Who(user_id="u", project_id="p", roles=with_implied(frozenset({"member"})))
+
+    def seen(collection: str) -> list[str]:
+        resource = registry.load().resources[collection]
+
+        def work(call: Call) -> list[str]:
+            asking = dataclasses.replace(call, who=member)
+            return [one["id"] for one in operations.listing(asking, resource, Query())]
+
+        return cloud.call(work)
+
+    assert seen("routers") == [made]
+    assert seen("networks") == seen("subnets") == seen("ports") == []
