@@ -36,10 +36,11 @@ def test_this_machine() -> None:
 @pytest.mark.lab
 def test_settings_that_do_not_fit_the_servers() -> None:
     found = check(
-        AgentSettings(local_ip="127.0.0.1", report_interval=6.0),
+        AgentSettings(local_ip="127.0.0.1", report_interval=6.0, uplink_check_interval=0),
         Cloud(agent_down_time=10, global_physnet_mtu=70000, ha_vrrp_advert_ms=20),
     )
     assert find(found, "one lost report makes it dead").level == "fail"
+    assert find(found, "next hops are not asked").level == "warn"
     mtu = find(found, "lo has an MTU of 65536, VXLAN needs 70000")
     assert (mtu.level, mtu.fix) == (
         "fail",

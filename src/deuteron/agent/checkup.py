@@ -43,6 +43,7 @@ def check(settings: AgentSettings, cloud: Cloud | None) -> list[Finding]:
         *_lacks(parsed),
         *_clock(),
         *(_real_time(cloud) if "l3" in parsed.roles else ()),
+        *(_uplinks(settings) if "l3" in parsed.roles else ()),
         *(_fits(settings, parsed, cloud) if cloud else ()),
     ]
 
@@ -100,6 +101,13 @@ def _real_time_refused() -> str:
     thread.start()
     thread.join()
     return "".join(found)
+
+
+def _uplinks(settings: AgentSettings) -> Iterator[Finding]:
+    interval = settings.uplink_check_interval
+    wrong = None if interval else "next hops are not asked: a router stays on a host whose way out is lost"
+    good = f"the next hops of routers are asked every {interval:g} s"
+    yield judge(GROUP, good, wrong, "[agent] uplink_check_interval = 1", warn=True)
 
 
 def _number(path: Path) -> int | None:
