@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEBIAN := conntrack dnsmasq-base haproxy iproute2 iputils-ping keepalived kmod make nftables postgresql procps python3-venv radvd udhcpc
 
-.PHONY: help install system demo test check bench drill lock clean
+.PHONY: help install system demo test test-keystone check bench drill lock clean
 help:
 	@echo "make demo | test | check | bench | drill"
 
@@ -38,6 +38,11 @@ check: install
 test: check
 	$(BIN)/pytest -q -n 2 --dist loadfile --durations 15 $(ARGS)
 
+# A real Keystone; its installation alone takes longer than these tests may take in `make test`.
+test-keystone: install
+	@test -x .keystone/bin/keystone-manage || { python3 -m venv .keystone && .keystone/bin/pip install -q keystone==30.0.0 gunicorn; }
+	DEUTERON_TEST_KEYSTONE=$(CURDIR)/.keystone $(BIN)/pytest -q -p no:xdist tests/access/real_keystone.py
+
 bench: install
 	@$(BIN)/deuteron bench $(ARGS)
 
@@ -51,4 +56,4 @@ lock:
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .keystone .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
