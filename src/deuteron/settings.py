@@ -46,6 +46,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     quota_rbac_policy: int = 10
     quota_security_group: int = 10
     quota_security_group_rule: int = 100
+    quota_subnetpool: int = -1
+    quota_address_scope: int = -1
 
     network_type: str = "vxlan"
     """The type of networks whose creator names none."""

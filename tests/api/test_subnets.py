@@ -146,12 +146,6 @@ def test_subnets_of_one_network_do_not_overlap(api: Client, network: str) -> Non
     api.make("subnet", network_id=other, ip_version=4, cidr="10.0.0.0/24")
 
 
-def test_what_is_not_built_is_refused(api: Client, network: str) -> None:
-    pool = "11111111-1111-1111-1111-111111111111"
-    assert _refused(api, network, subnetpool_id=pool) == (501, "NotBuiltYet")
-    assert _refused(api, network, use_default_subnetpool=True) == (501, "NotBuiltYet")
-
-
 def test_a_subnet_in_use_stays(api: Client, network: str) -> None:
     subnet = api.make("subnet", network_id=network, ip_version=4, cidr="10.0.0.0/24")["id"]
     port = api.make("port", network_id=network)["id"]

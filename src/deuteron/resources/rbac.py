@@ -165,10 +165,10 @@ def _revoke(call: Call, row: Item, *conditions: ColumnElement[bool]) -> None:
         rows.remove(call, resource, id_)
 
 
-def lent(name: str, settable: bool) -> Extension:
+def lent(name: str, *, post: bool, put: bool) -> Extension:
     """Return what gives a resource its `shared`: whether its objects are lent to the one who asks.
 
-    `settable`: requests set it, and lend the object to everybody or not.
+    `post`, `put`: these requests set it, and lend the object to everybody or not.
     """
 
     def present(call: Call, items: list[Item]) -> None:
@@ -211,7 +211,7 @@ def lent(name: str, settable: bool) -> Extension:
         resource=name,
         name="rbac",
         attributes={
-            "shared": Attr(type=BOOLEAN, default=False, post=settable, put=settable, stored=False, sort=False)
+            "shared": Attr(type=BOOLEAN, default=False, post=post, put=put, stored=False, sort=False)
         },
         present=present,
         created=created,
@@ -278,7 +278,7 @@ resource = Resource(
 
 DECLARES = (
     resource,
-    lent("network", settable=True),
+    lent("network", post=True, put=True),
     Extension(resource="network", name="rbac_external", created=_created_network, updating=_updating_network),
     Alias(alias="rbac-policies", name="RBAC Policies", description="Objects of a project lent to others"),
 )

@@ -4,8 +4,8 @@ from deuteron.resources import rbac
 from deuteron.resources.resource import Alias
 
 DECLARES = (
-    rbac.lent("security_group", settable=False),
-    rbac.lent("address_group", settable=False),
+    rbac.lent("security_group", post=False, put=False),
+    rbac.lent("address_group", post=False, put=False),
     Alias(
         alias="rbac-security-groups",
         name="Add security_group type to network RBAC",

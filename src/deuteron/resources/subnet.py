@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
-from deuteron.resources import addresses, network, rows
+from deuteron.resources import addresses, network, rows, subnet_allocation
 from deuteron.resources.address_types import CIDR, IP, IP_VERSION, NAMESERVERS, POOLS, ROUTES
 from deuteron.resources.addresses import Network, Range, parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
-from deuteron.resources.errors import BadRequest, InvalidInput, NotBuiltYet
+from deuteron.resources.errors import BadRequest, InvalidInput
 from deuteron.resources.l2_errors import (
     DNSNameServersExhausted,
     GatewayConflictWithAllocationPools,
@@ -30,15 +30,11 @@ IPV6_MODES = ("dhcpv6-stateful", "dhcpv6-stateless", "slaac")
 
 def create(call: Call, values: Item) -> Item:
     """Create a subnet. The network's row is locked: two creations cannot overlap unseen."""
-    if values["subnetpool_id"] is not None or values["use_default_subnetpool"]:
-        raise NotBuiltYet(what="subnet pools; give the subnet a cidr")
-    if values["cidr"] is UNSET:
-        raise BadRequest(resource="subnets", msg="a subnetpool must be specified in the absence of a cidr")
-    if values["prefixlen"] is not None:
+    if values["cidr"] is not UNSET and values["prefixlen"] is not None:
         raise BadRequest(resource="subnets", msg="cidr and prefixlen must not be supplied together")
-    cidr = parse_network(values["cidr"])
-    _check_family(values["ip_version"], cidr.version, values["cidr"], "cidr")
+    pool = subnet_allocation.pool_of(call, values)
     owner = rows.get(call, network.resource, values["network_id"], lock=True)
+    cidr = _range(call, pool, values)
     _check_cidr(cidr, values)
     _check_mtu(owner, values["ip_version"])
     _check_ipv6_modes(cidr, values)
@@ -51,6 +47,17 @@ def create(call: Call, values: Item) -> Item:
     _check_lists(call, "new subnet", cidr.version, values)
     values["position"] = rows.change(call, network.resource, owner, {})["revision_number"]
     return rows.create(call, resource, values)
+
+
+def _range(call: Call, pool: Item | None, values: Item) -> Network:
+    """Return the range of a new subnet, as it is given or from a pool; complete the values with it."""
+    version = values["ip_version"]
+    if values["cidr"] is not UNSET:
+        _check_family(version, parse_network(values["cidr"]).version, values["cidr"], "cidr")
+    subnet_allocation.check_affinity(call, pool, version, of_network(call, values["network_id"]))
+    cidr = subnet_allocation.take(call, pool, values) if pool else parse_network(values["cidr"])
+    values.update(cidr=str(cidr), subnetpool_id=pool["id"] if pool else None)
+    return cidr
 
 
 def update(call: Call, row: Item, changes: Item) -> Item:
@@ -250,7 +257,7 @@ resource = Resource(
         "enable_dhcp": Attr(type=BOOLEAN, default=True, post=True, put=True),
         "ipv6_ra_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
         "ipv6_address_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
-        "subnetpool_id": Attr(type=UUID, default=None, post=True, nullable=True),
+        "subnetpool_id": Attr(type=UUID, default=None, post=True, nullable=True, index=True),
         # The order of a network's subnets: times are too coarse.
         "position": Attr(type=integer(0, 2**63 - 1), default=UNSET, visible=False),
         "use_default_subnetpool": Attr(type=BOOLEAN, default=False, post=True, stored=False, visible=False),
