@@ -1,5 +1,6 @@
 """Two active hosts and lost uplinks, with a real database and agents that pretend."""
 
+import threading
 import time
 from typing import Any, Literal
 
@@ -89,6 +90,24 @@ def test_the_one_promoted_last_stays_among_equals(duel: Duel) -> None:
     assert duel.plan(duel.first).yields_to == duel.second, "until it hears the other one"
     duel.say(duel.first, "standby", duel.since + 3, "started")
     assert duel.plan(duel.first).yields_to == ""
+
+
+def test_answers_at_the_same_moment_are_weighed_together(duel: Duel) -> None:
+    asked = duel.plan(duel.first).contested
+    assert duel.plan(duel.second).contested == asked
+    start = threading.Barrier(2)
+
+    def answer(host: str) -> None:
+        start.wait(10)
+        duel.report(host, contests=(ContestReport(id=duel.id, contested=asked, reaches=3),))
+
+    threads = [threading.Thread(target=answer, args=(host,)) for host in (duel.first, duel.second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert duel.plan(duel.first).yields_to == duel.second
+    assert duel.plan(duel.second).yields_to == ""
 
 
 def test_the_one_who_is_cut_off_yields(duel: Duel) -> None:

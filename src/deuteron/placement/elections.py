@@ -1,8 +1,8 @@
 """Who is active in an election: what its members say, weighed, and written down with an epoch and a cause.
 
 Members hear each other on the heartbeat network, the server hears them on another one. When the heartbeat's
-way between two of them is cut, both say that they are active; the server alone knows. It asks both how much of
-the underlay they reach, and has all but one of them yield: see `verdict`.
+way between two of them is cut, both say that they are active; the server alone knows. It asks both how much
+of the underlay they reach, and has all but one of them yield: see `verdict`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -88,9 +88,8 @@ def verdict(members: Mapping[str, Member]) -> Verdict | None:
 def take(tx: Tx, host: str, reports: Sequence[ElectionReport], now: float) -> list[str]:
     """Store what a host says of its elections; return the ids of those in which another one is active now."""
     wanted = {report.id: report for report in reports}
-    known = tx.execute(select(election).where(election.c.id.in_(wanted))).all()
     promoted = []
-    for row in known:
+    for row in _locked(tx, wanted):
         report = wanted[row.id]
         before = _members(tx, row.id)
         mine = before.get(host)
@@ -109,11 +108,12 @@ def take(tx: Tx, host: str, reports: Sequence[ElectionReport], now: float) -> li
 
 def weigh(tx: Tx, host: str, contests: Iterable[ContestReport], now: float) -> None:
     """Store how much an active member reaches that is not the only one; decide who stays when they said."""
-    for report in contests:
-        row = tx.execute(select(election).where(election.c.id == report.id)).first()
-        members = _members(tx, report.id) if row else {}
+    said = {report.id: report for report in contests}
+    for row in _locked(tx, said):
+        report = said[row.id]
+        members = _members(tx, row.id)
         mine = members.get(host)
-        if row is None or mine is None or mine.state != "active" or mine.contested == report.contested:
+        if mine is None or mine.state != "active" or mine.contested == report.contested:
             continue
         if contest(members) != report.contested:
             continue
@@ -159,6 +159,12 @@ def _explain(tx: Tx, at: float | None, words: str) -> None:
     """Add to the causes of what was written into histories at a moment."""
     mine = (router_history.c.at == at, router_history.c.cause.like("adverts of % stopped"))
     tx.execute(update(router_history).where(*mine).values(cause=router_history.c.cause + words))
+
+
+def _locked(tx: Tx, ids: Iterable[str]) -> Sequence[Any]:
+    """Return elections. What another transaction says of them meanwhile waits for the end of this one."""
+    wanted = select(election).where(election.c.id.in_(set(ids))).order_by(election.c.id)
+    return tx.execute(wanted.with_for_update()).all()
 
 
 def _members(tx: Tx, election_id: str) -> dict[str, Member]:
