@@ -75,6 +75,46 @@ def test_the_command_builds_shows_and_removes_a_topology(api: Client) -> None:
     assert api.get("/networks").body == {"networks": []}
 
 
+def test_the_command_builds_security_groups(api: Client) -> None:
+    _run(
+        api,
+        "network create net1",
+        "address group create --address 192.0.2.0/24 partners",
+        "address group set --address 198.51.100.0/24 partners",
+        "security group create --stateful web",
+        "security group create --stateless loose",
+        "security group rule create --protocol tcp --dst-port 80:81 --remote-ip 10.0.0.0/8 web",
+        "security group rule create --protocol icmp --icmp-type 8 --icmp-code 0 web",
+        "security group rule create --ethertype IPv6 --egress --remote-group web web",
+        "security group rule create --remote-address-group partners web",
+        "default security group rule create --protocol tcp --dst-port 22 --for-default-sg",
+        "port create --network net1 --security-group web p1",
+        "port create --network net1 --no-security-group --disable-port-security p2",
+        "port set --security-group web --enable-port-security p2",
+    )
+    said = _run(
+        api,
+        "security group list",
+        "security group show web",
+        "security group rule list web",
+        "address group show partners",
+        "default security group rule list",
+    )
+    for shown in ("loose", "default", "10.0.0.0/8", "80:81", "icmp", "198.51.100.0/24", "22:22"):
+        assert shown in said
+    web = api.get("/security-groups?name=web").body["security_groups"][0]["id"]
+    listed = api.get(f"/ports?security_groups={web}").body["ports"]
+    assert {one["name"] for one in listed} == {"p1", "p2"}
+    _run(
+        api,
+        "port unset --security-group web p2",
+        "port delete p1",
+        "security group delete web loose",
+        "address group delete partners",
+    )
+    assert [one["name"] for one in api.get("/security-groups").body["security_groups"]] == ["default"]
+
+
 @pytest.fixture
 def cloud(api: Client) -> Iterator[Any]:
     connection = openstack.connection.Connection(

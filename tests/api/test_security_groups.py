@@ -4,6 +4,8 @@ import threading
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.api.conftest import Answer, Client
 
@@ -358,3 +360,29 @@ def test_the_clouds_own_ports_and_unsecured_networks_have_no_groups(api: Client,
     secured = api.make("network")["id"]
     own = api.make("port", network_id=secured, device_owner="network:something", security_groups=[group])
     assert (own["port_security_enabled"], own["security_groups"]) == (False, [])
+
+
+ODD = st.sampled_from([None, "", "any", "tcp", "ICMP", 58, -1, 2**70, 1.5, True, [], {}, "\x00", "x" * 300,
+                       "10.0.0.5/24", "10.0.0.5", "::ffff:1.2.3.4", "fe80::1%eth0", "fd00::/8", "0.0.0.0/0",
+                       "ipv6", "IPv6", "ingress", MEMBER, 22, "22", 65535, 65536, ["10.0.0.0/8"],
+                       [None], [MEMBER, MEMBER]])  # fmt: skip
+NAMES = ("direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_ip_prefix",
+         "remote_group_id", "remote_address_group_id", "security_group_id", "description")  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(st.sampled_from(NAMES), ODD), ODD, st.booleans())
+def test_whatever_is_sent_is_answered(
+    api: Client, network: str, group: str, said: Item, odd: Any, known: bool
+) -> None:
+    given = {"direction": "ingress", **said, **({"security_group_id": group} if known else {})}
+    answers = [
+        post(api, "security_group_rule", **given),
+        post(
+            api, "default_security_group_rule", **{k: v for k, v in given.items() if k != "security_group_id"}
+        ),
+        post(api, "address_group", addresses=odd),
+        post(api, "security_group", name=odd, stateful=odd),
+        api.post("/ports", {"port": {"network_id": network, "security_groups": odd}}),
+    ]
+    assert {answer.status for answer in answers} <= {201, 400, 404, 409}, answers

@@ -220,7 +220,7 @@ def test_what_is_changed_step_by_step_equals_what_is_written_at_once(
 
 @pytest.mark.lab
 def test_a_thousand_ports_cost_as_much_as_what_changes() -> None:
-    """Figures are in decision 0020; the bounds are ten times as much."""
+    """Figures are in decision 0021; the bounds are ten times as much."""
     many = range(1000)
 
     def address(number: int) -> str:
