@@ -1,5 +1,6 @@
 """Keeps the firewall of this host's instances as planned."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import AddressGroup, Member, Port, SecurityGroup, Unit
 
 _BR_NETFILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+_CANNOT = "this host cannot filter what crosses a bridge: modprobe br_netfilter"
+
+log = logging.getLogger(__name__)
 
 
 class FirewallManager:
@@ -29,6 +33,8 @@ class FirewallManager:
         """What the tables hold, nothing if they are not there; None when that is not known."""
         self._filtered: set[str] = set()
         self._compare = False
+        if not _BR_NETFILTER.exists():
+            log.warning("%s; ports with port security are not plugged until then", _CANNOT)
 
     def put(self, unit: Unit) -> None:
         """Note a new or changed unit."""
@@ -59,8 +65,7 @@ class FirewallManager:
         """Make the host so."""
         if self._wanted.ports and not _BR_NETFILTER.exists():
             self._filtered.clear()
-            words = "this host cannot filter what crosses a bridge: modprobe br_netfilter"
-            return {port.key: words for port in self._wanted.ports.values()}
+            return {port.key: _CANNOT for port in self._wanted.ports.values()}
         try:
             if self._compare and self._held and not self._is_held():
                 self._held = None
