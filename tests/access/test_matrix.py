@@ -50,6 +50,8 @@ def _things(users: Users) -> Things:
         "floatingip": member.make("floatingip", floating_network_id=external)["id"],
         "security_group": _made(member, "security_group", {"name": "own"}),
         "address_group": _made(member, "address_group", {"name": "own", "addresses": ["192.0.2.0/24"]}),
+        "address_scope": _made(member, "address_scope", {"name": "own", "ip_version": 4}),
+        "subnetpool": _made(member, "subnetpool", {"name": "own", "prefixes": ["192.0.2.0/24"]}),
     }
     rule = {"security_group_id": things.ids["security_group"], "direction": "ingress"}
     things.ids["security_group_rule"] = _made(member, "security_group_rule", {**rule, "protocol": "tcp"})
@@ -62,6 +64,8 @@ def _things(users: Users) -> Things:
         "security_group": {"name": "new"},
         "security_group_rule": {**rule, "protocol": "udp"},
         "address_group": {"name": "new", "addresses": []},
+        "address_scope": {"name": "new", "ip_version": 6},
+        "subnetpool": {"name": "new", "prefixes": ["192.0.2.0/24"]},
         "rbac_policy": {
             "object_type": "network",
             "object_id": network,
@@ -98,10 +102,21 @@ SHOWN = {
     "security_group": _OWN,
     "security_group_rule": _OWN,
     "address_group": _OWN,
+    "address_scope": _OWN,
+    "subnetpool": _OWN,
 }
 """Who sees what. A role that the rules do not name sees what is lent to all."""
 
-_NEEDED_BY_NOTHING = ("floatingip", "port", "security_group_rule", "address_group", "rbac_policy")
+_NEEDED_BY_NOTHING = (
+    "floatingip",
+    "port",
+    "security_group_rule",
+    "address_group",
+    "address_scope",
+    "subnetpool",
+    "rbac_policy",
+)
+_CHANGES = {"rbac_policy": {"target_tenant": OTHER}, "address_scope": {"name": "changed"}}
 _SERVICE_MAY = {"update port", "delete port", "create port"}
 
 
@@ -141,7 +156,7 @@ def test_who_changes_what(users: Users, verb: str) -> None:
                 continue  # Neutron has no rule for it, and nothing to change but its description
             user, path = users.all[role], f"/{_path(thing)}/{id_}"
             kind = thing.split()[-1]
-            changes = {"target_tenant": OTHER} if kind == "rbac_policy" else {"description": role}
+            changes = _CHANGES.get(kind, {"description": role})
             answer = user.put(path, {kind: changes}) if verb == "update" else user.delete(path)
             assert _SAID.get(answer.status) == expected, (verb, thing, role, answer)
             if verb == "delete" and expected == OK:
@@ -167,9 +182,11 @@ def test_who_creates_what(users: Users) -> None:
         "security_group": 201,
         "security_group_rule": 404,
         "address_group": 201,
+        "address_scope": 201,
+        "subnetpool": 201,
     }
     for role in ("member", "admin"):
-        for kind in ("network", "port", "router", "floatingip", "security_group", "address_group"):
+        for kind in things.new.keys() - {"subnet", "security_group_rule", "rbac_policy"}:
             answer = _create(users, role, kind, things.new[kind])
             assert answer.status == 201, (role, kind, answer)
     assert _create(users, "service", "port", things.new["port"]).status == 201
@@ -273,7 +290,7 @@ def test_pages_and_markers_know_only_what_is_seen(users: Users) -> None:
 
 def test_every_resource_is_in_the_matrix() -> None:
     """A new resource is added to this file's things, or to those that are nobody's own."""
-    nobodys = {"agent", "availability_zone", "default_security_group_rule"}
+    nobodys = {"agent", "availability_zone", "default_security_group_rule", "network_ip_availability"}
     assert {one.name for one in registry.load().resources.values()} - nobodys == {
         thing.split()[-1] for thing in SHOWN
     }

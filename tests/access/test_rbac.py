@@ -92,6 +92,59 @@ def test_shared_is_a_policy_for_all(users: Users) -> None:
     assert policies(users.admin) == []
 
 
+def test_lending_counts_as_a_change_of_the_network(users: Users) -> None:
+    network = users.member.make("network")["id"]
+    revisions = [users.member.shown("network", network)["revision_number"]]
+    policy = lend(users.member, network, OTHER).body["rbac_policy"]["id"]
+    revisions.append(users.member.shown("network", network)["revision_number"])
+    users.member.put(f"/rbac-policies/{policy}", {"rbac_policy": {"target_tenant": ONE}})
+    revisions.append(users.member.shown("network", network)["revision_number"])
+    users.member.delete(f"/rbac-policies/{policy}")
+    revisions.append(users.member.shown("network", network)["revision_number"])
+    assert revisions == sorted(set(revisions))
+
+
+def test_subnets_are_lent_with_their_network(users: Users) -> None:
+    admin, stranger = users.admin, users.stranger
+    found = {}
+    for name, attributes in (
+        ("plain", {}),
+        ("shared", {"shared": True}),
+        ("external", {"router:external": True}),
+    ):
+        network = admin.post("/networks", {"network": attributes}).body["network"]["id"]
+        made = admin.make("subnet", network_id=network, ip_version=4, cidr="192.0.2.0/24")
+        found[made["id"]] = name
+
+    def listed(user: User, query: str) -> list[str]:
+        return sorted(found[one["id"]] for one in user.get(f"/subnets?{query}").body["subnets"])
+
+    assert listed(stranger, "") == ["external", "shared"]
+    assert listed(stranger, "shared=True") == listed(admin, "shared=True") == ["shared"]
+    assert listed(admin, "shared=False") == ["external", "plain"]
+    assert listed(admin, "router:external=True") == ["external"]
+    shown = {found[one["id"]]: one for one in stranger.get("/subnets").body["subnets"]}
+    assert [shown[name]["router:external"] for name in ("external", "shared")] == [True, False]
+    assert "shared" not in shown["shared"]
+
+
+def test_the_default_external_network_stays_everybodys(users: Users) -> None:
+    network = users.admin.make("network", router__external=True, is_default=True)["id"]
+    (policy,) = policies(users.admin, object_id=network)
+    refused = users.admin.delete(f"/rbac-policies/{policy['id']}")
+    assert (refused.status, refused.error) == (409, "RbacPolicyInUse")
+    assert users.admin.put(f"/networks/{network}", {"network": {"is_default": False}}).status == 200
+    assert users.admin.delete(f"/rbac-policies/{policy['id']}").status == 204
+
+
+def test_an_external_network_goes_with_its_idle_floating_ips(users: Users) -> None:
+    network = users.admin.make("network", router__external=True)["id"]
+    users.admin.make("subnet", network_id=network, ip_version=4, cidr="203.0.113.0/24")
+    users.member.make("floatingip", floating_network_id=network)
+    assert users.admin.delete(f"/networks/{network}").status == 204
+    assert users.member.get("/floatingips").body["floatingips"] == []
+
+
 def test_external_for_some(users: Users) -> None:
     network = users.admin.make("network")["id"]
     users.admin.make("subnet", network_id=network, ip_version=4, cidr="203.0.113.0/24")

@@ -178,6 +178,16 @@ def _deleting_port(call: Call, row: Item) -> None:
         rows.change(call, resource, floating, _UNASSOCIATED)
 
 
+def _deleting_network(call: Call, row: Item) -> None:
+    """Floating IPs of a network that lead nowhere go with it, as far as they are the caller's."""
+    table = resource.table
+    mine = [table.c.floating_network_id == row["id"], table.c.port_id.is_(None)]
+    if not call.admin and call.who:
+        mine.append(table.c.project_id == call.who.project_id)
+    for floating in rows.where(call, resource, *mine):
+        delete(call, floating)
+
+
 def _updating_port(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
     """A fixed IP that a floating IP leads to stays."""
     if "fixed_ips" not in changes:
@@ -248,6 +258,7 @@ resource = Resource(
 
 DECLARES = (
     resource,
+    Extension(resource="network", name="floating_ips", deleting=_deleting_network),
     Extension(resource="port", name="floating_ips", updating=_updating_port, deleting=_deleting_port),
     Alias(
         alias="fip-port-details",

@@ -64,11 +64,10 @@ def create(call: Call, values: Item) -> Item:
         raise InvalidInput(
             error_message=f"Only admins can manipulate policies on {type_.replace('_', ' ')}s they do not own"
         )
-    if action == EXTERNAL and not target[network.EXTERNAL]:
-        rows.change(call, owner, target, {network.EXTERNAL: True})
     row = rows.insert(call, resource, values)
     if row is None:
         raise DuplicateRbacPolicy
+    rows.change(call, owner, target, {network.EXTERNAL: True} if action == EXTERNAL else {})
     return row
 
 
@@ -81,6 +80,7 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     if target in others:
         raise DuplicateRbacPolicy
     _refuse_if_used(call, row, others | {target})
+    _touch(call, row, {})
     return rows.change(call, resource, row, {"target_tenant": target})
 
 
@@ -89,10 +89,15 @@ def remove(call: Call, row: Item) -> None:
     others = _others(call, row)
     _refuse_if_used(call, row, others)
     rows.remove(call, resource, row["id"])
-    if row["action"] == EXTERNAL and not others:
-        home = rows.find(call, network.resource, row["object_id"], lock=True)
-        if home is not None:
-            rows.change(call, network.resource, home, {network.EXTERNAL: False})
+    _touch(call, row, {network.EXTERNAL: False} if row["action"] == EXTERNAL and not others else {})
+
+
+def _touch(call: Call, row: Item, changes: Item) -> None:
+    """Change the object that a policy lends; with nothing to change, its revision counts up all the same."""
+    owner: Resource = metadata.tables[row["object_type"]].info["resource"]
+    lent_ = rows.find(call, owner, row["object_id"], lock=True)
+    if lent_ is not None:
+        rows.change(call, owner, lent_, changes)
 
 
 def _others(call: Call, row: Item) -> set[str]:
@@ -112,7 +117,12 @@ def _refuse_if_used(call: Call, row: Item, targets: set[str]) -> None:
     if in_use is None or EVERYBODY in targets:
         return
     home = rows.find(call, network.resource, row["object_id"], lock=True)
-    if home is not None and (what := in_use(call, home, targets)):
+    if home is None:
+        return
+    what = in_use(call, home, targets)
+    if row["action"] == EXTERNAL and row["target_tenant"] == EVERYBODY and home["is_default"]:
+        what = "the default external network is everybody's"
+    if what:
         raise RbacPolicyInUse(object_id=row["object_id"], details=what)
 
 
@@ -165,6 +175,20 @@ def _revoke(call: Call, row: Item, *conditions: ColumnElement[bool]) -> None:
         rows.remove(call, resource, id_)
 
 
+def is_lent(call: Call, id_: ColumnElement[str], texts: list[str]) -> ColumnElement[bool]:
+    """Return the condition of a filter `shared`: whether an object is lent to the one who asks."""
+    try:
+        wanted = {bool(BOOLEAN.convert(text)) for text in texts}
+    except ValueError as error:
+        raise InvalidInput(error_message=f"shared: {error}") from None
+    targets = [EVERYBODY, *([call.who.project_id] if call.who else [])]
+    mine = resource.table.c
+    shared = select(mine.object_id).where(mine.action == SHARED, mine.target_tenant.in_(targets))
+    if len(wanted) == 2:
+        return id_.is_not(None)
+    return id_.in_(shared) if wanted == {True} else id_.not_in(shared)
+
+
 def lent(name: str, *, post: bool, put: bool) -> Extension:
     """Return what gives a resource its `shared`: whether its objects are lent to the one who asks.
 
@@ -183,17 +207,7 @@ def lent(name: str, *, post: bool, put: bool) -> Extension:
             item["shared"] = item["id"] in found
 
     def filtered(call: Call, texts: list[str]) -> ColumnElement[bool]:
-        try:
-            wanted = {bool(BOOLEAN.convert(text)) for text in texts}
-        except ValueError as error:
-            raise InvalidInput(error_message=f"shared: {error}") from None
-        targets = [EVERYBODY, *([call.who.project_id] if call.who else [])]
-        mine = resource.table.c
-        shared = select(mine.object_id).where(mine.action == SHARED, mine.target_tenant.in_(targets))
-        ids = metadata.tables[name].c.id
-        if len(wanted) == 2:
-            return ids.is_not(None)
-        return ids.in_(shared) if wanted == {True} else ids.not_in(shared)
+        return is_lent(call, metadata.tables[name].c.id, texts)
 
     def created(call: Call, row: Item, values: Mapping[str, Any]) -> None:
         if values.get("shared"):

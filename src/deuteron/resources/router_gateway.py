@@ -61,8 +61,6 @@ def change(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
             "device_owner": owners.ROUTER_GATEWAY,
         },
     )
-    if not gateway["fixed_ips"]:
-        raise BadRequest(resource="router", msg=f"No IPs available for external network {info['network_id']}")
     return rows.change(call, router, row, {"gw_port_id": gateway["id"], "enable_snat": snat})
 
 
