@@ -4,10 +4,11 @@ from sqlalchemy import select
 
 from deuteron.resources import rows
 from deuteron.resources.address_types import IP_VERSION
-from deuteron.resources.attribute import Attr
+from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
 from deuteron.resources.resource import Alias, Item, Resource
 from deuteron.resources.subnetpool_errors import AddressScopeInUse, AddressScopeNotFound
+from deuteron.resources.types import integer, line
 from deuteron.store import metadata
 
 
@@ -20,12 +21,20 @@ def delete(call: Call, row: Item) -> None:
     rows.remove(call, resource, row["id"])
 
 
+_HIDDEN = Attr(type=line(20), default=UNSET, visible=False)
+
 resource = Resource(
     name="address_scope",
     collection="address_scopes",
     path="address-scopes",
     not_found=AddressScopeNotFound,
-    attributes={"ip_version": Attr(type=IP_VERSION, post=True)},
+    attributes={
+        "description": Attr(type=line(), default="", stored=False, visible=False),
+        "created_at": _HIDDEN,
+        "updated_at": _HIDDEN,
+        "revision_number": Attr(type=integer(0, 2**63 - 1), default=UNSET, visible=False),
+        "ip_version": Attr(type=IP_VERSION, post=True),
+    },
     delete=delete,
 )
 

@@ -69,7 +69,9 @@ def _check_names(resource: Resource, query: Query) -> None:
     wrong = [
         name
         for name in query.filters
-        if name not in resource.filters and not _usable(resource.attributes.get(name), "filter")
+        if name not in resource.filters
+        and name not in resource.narrowing
+        and not _usable(resource.attributes.get(name), "filter")
     ]
     if wrong:
         raise HTTPBadRequest(msg=f"{[shown(name) for name in wrong]} is invalid attribute for filtering")
@@ -166,7 +168,8 @@ def _computed(call: Call, resource: Resource, query: Query) -> list[Item]:
     items = [item for item in items if access.sees(call, resource, item)]
     for name, texts in query.filters.items():
         wanted = [_from_query(name, resource.attributes[name], text) for text in texts]
-        items = [item for item in items if item.get(name) in wanted]
+        narrow = resource.narrowing.get(name)
+        items = narrow(items, wanted) if narrow else [item for item in items if item.get(name) in wanted]
     for name, ascending in reversed(_order(query)):
         items.sort(key=lambda item: (item[name] is not None, item[name]), reverse=not ascending)
     if query.marker is not None:

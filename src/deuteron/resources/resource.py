@@ -71,6 +71,9 @@ Present = Callable[[Call, list[Item]], None]
 Filter = Callable[[Call, list[str]], ColumnElement[bool]]
 """A filter of an attribute without a column: the texts of the query -> a condition on the table."""
 
+Narrowing = Callable[[list[Item], Sequence[Any]], list[Item]]
+"""A filter of a resource without a table: its objects and the values of the query -> what is left of them."""
+
 
 @dataclass(kw_only=True, eq=False)
 class Extension:
@@ -120,6 +123,8 @@ class Resource:
     actions: Mapping[str, Action] = field(default_factory=dict)
     children: Mapping[str, Child] = field(default_factory=dict)
     filters: Mapping[str, Filter] = field(default_factory=dict)
+    narrowing: Mapping[str, Narrowing] = field(default_factory=dict)
+    """With `rows`: filters that do more than compare."""
     creatable: bool = True
     updatable: bool = True
     deletable: bool = True

@@ -15,7 +15,6 @@ def _standard() -> list[sa.Column[Any]]:
     return [
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("description", sa.String(length=255), nullable=False),
         sa.Column("project_id", sa.String(length=255), nullable=False),
         sa.Column("created_at", sa.String(length=20), nullable=False),
         sa.Column("updated_at", sa.String(length=20), nullable=False),
@@ -34,6 +33,7 @@ def upgrade() -> None:
     op.create_table(
         "subnetpool",
         *_standard(),
+        sa.Column("description", sa.String(length=255), nullable=False),
         sa.Column("prefixes", sa.Text(), nullable=False),
         sa.Column("ip_version", sa.Integer(), nullable=False),
         sa.Column("min_prefixlen", sa.Integer(), nullable=False),
