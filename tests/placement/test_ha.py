@@ -358,7 +358,7 @@ def test_projects_routers_are_held_apart_on_the_hosts(cloud: Cloud) -> None:
     for name in HOSTS[:3]:
         cloud.agent(name)
     made = [cloud.create("routers", ha=True, project_id=project)["id"] for project in ("p", "q")]
-    cloud.until(lambda: all(len(agent.units(Election)) == 2 for agent in cloud.agents.values()))
+    cloud.until(lambda: all(len(agent.units(Election)) == 2 for agent in cloud.agents.values()), 60)
     for agent in cloud.agents.values():
         units = list(agent.units(Election).values())
         assert len({unit.ha_network for unit in units}) == len({unit.vni for unit in units}) == 2
@@ -366,11 +366,11 @@ def test_projects_routers_are_held_apart_on_the_hosts(cloud: Cloud) -> None:
     names = {one["name"] for one in cloud.list("networks")}
     assert names == {"HA network tenant p", "HA network tenant q"}
     cloud.delete("routers", made[0])
-    cloud.until(lambda: {one["name"] for one in cloud.list("networks")} == {"HA network tenant q"}, 30)
-    assert all(len(agent.units(Election)) == 1 for agent in cloud.agents.values())
+    cloud.until(lambda: {one["name"] for one in cloud.list("networks")} == {"HA network tenant q"}, 60)
+    cloud.until(lambda: all(len(agent.units(Election)) == 1 for agent in cloud.agents.values()), 60)
     cloud.delete("routers", made[1])
-    cloud.until(lambda: not cloud.list("networks") and not cloud.list("ports"), 30)
-    cloud.until(lambda: not any(agent.plan for agent in cloud.agents.values()))
+    cloud.until(lambda: not cloud.list("networks") and not cloud.list("ports"), 60)
+    cloud.until(lambda: not any(agent.plan for agent in cloud.agents.values()), 60)
 
 
 def test_more_candidates_than_steps_of_priority(cloud: Cloud) -> None:
@@ -378,9 +378,15 @@ def test_more_candidates_than_steps_of_priority(cloud: Cloud) -> None:
     for name in HOSTS:
         cloud.agent(name)
     made = cloud.create("routers", ha=True)["id"]
-    cloud.until(lambda: all(made in agent.units(Router) for agent in cloud.agents.values()))
-    cloud.until(lambda: all(agent.units(Election) for agent in cloud.agents.values()))
-    units = [unit for agent in cloud.agents.values() for unit in agent.units(Election).values()]
+
+    def ridden() -> list[Election]:
+        """The units of the election that the router rides on all hosts; none while they do not agree."""
+        found = [agent.units(Router).get(made) for agent in cloud.agents.values()]
+        (one, *more) = {unit.election if unit else None for unit in found}
+        units = [agent.units(Election).get(one or "") for agent in cloud.agents.values()]
+        return [] if more or None in units else [unit for unit in units if unit]
+
+    units = cloud.until(ridden, 60)
     assert sorted((unit.priority for unit in units), reverse=True)[:4] == [250, 200, 150, 100]
     assert len({unit.priority for unit in units}) == len(HOSTS)
     assert {len(unit.peers) for unit in units} == {len(HOSTS) - 1}
@@ -394,7 +400,7 @@ def test_a_routers_ports_show_where_its_heartbeat_travels(cloud: Cloud) -> None:
     def shown() -> list[dict[str, Any]]:
         return [one for one in cloud.list("ports") if one["device_owner"] == owners.HA_PORT]
 
-    cloud.until(lambda: len(shown()) == 3 and all(one["status"] == "ACTIVE" for one in shown()))
+    cloud.until(lambda: len(shown()) == 3 and all(one["status"] == "ACTIVE" for one in shown()), 60)
     units = {name: next(iter(agent.units(Election).values())) for name, agent in cloud.agents.items()}
     for one in shown():
         unit = units[one["binding:host_id"]]
@@ -415,7 +421,7 @@ def test_members_of_a_project_do_not_see_what_is_hidden(cloud: Cloud) -> None:
     for name in HOSTS[:3]:
         cloud.agent(name)
     made = cloud.create("routers", ha=True, project_id="p")["id"]
-    cloud.until(lambda: len(cloud.list("ports")) == 6)
+    cloud.until(lambda: len(cloud.list("ports")) == 6, 60)
     assert {tuple(one["security_groups"]) for one in cloud.list("ports")} == {()}
     member = Who(user_id="u", project_id="p", roles=with_implied(frozenset({"member"})))
 
