@@ -1,0 +1,42 @@
+"""The steps of a move: a pure decision."""
+
+import msgspec
+import pytest
+
+from deuteron.placement.moves import Facts, next_step
+
+BUILT = Facts(
+    phase="build",
+    age=1.0,
+    source="net1",
+    target="net2",
+    acknowledged=frozenset({"net1", "net2"}),
+    silent=frozenset(),
+    ready=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "phase"),
+    [
+        ({}, "drain"),
+        ({"acknowledged": frozenset({"net1"})}, None),
+        ({"ready": False}, None),
+        ({"copied": False}, None),
+        ({"ready": False, "age": 30.0}, "failed"),
+        ({"silent": frozenset({"net1"})}, "switch"),
+        ({"source": "net2"}, "switch"),
+        ({"source": None}, "switch"),
+        ({"source_there": False}, "switch"),
+    ],
+)
+def test_what_follows_when_a_twin_is_built(changes: dict[str, object], phase: str | None) -> None:
+    step = next_step(msgspec.structs.replace(BUILT, **changes))
+    assert (step.phase if step else None) == phase
+
+
+@pytest.mark.parametrize(("source", "phase"), [("net1", "overlap"), ("net2", "done")])
+def test_only_a_host_that_is_left_overlaps(source: str, phase: str) -> None:
+    step = next_step(msgspec.structs.replace(BUILT, phase="switch", source=source))
+    assert step is not None
+    assert step.phase == phase
