@@ -26,7 +26,7 @@ services = ["server"]
 networks = ["management", "underlay", "external"]
 roles = ["l2", "l3", "dhcp", "metadata"]
 [hosts.compute1]
-roles = ["l2"]
+roles = ["l2", "metadata"]
 """
 
 
