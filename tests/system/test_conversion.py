@@ -2,9 +2,12 @@
 
 import pytest
 
+from deuteron.lab import lab as labs
 from tests.system.cloud import Standard, until
 
 pytestmark = pytest.mark.lab
+
+CRASH_GAP_MS = 1000.0
 
 OWNERS = {False: "network:router_interface", True: "network:ha_router_replicated_interface"}
 
@@ -47,7 +50,7 @@ def test_there_and_back_without_a_lost_packet(built: Standard) -> None:
 
 
 def test_what_was_converted_fails_over(built: Standard) -> None:
-    """After the way there and back the router moves on purpose, and without loss."""
+    """A plain router moves without loss, becomes redundant where it is, and survives a power cut then."""
     cloud, first = built.cloud, built.active()
     convert(built, False)
     other = next(host for host in ("net1", "net2", "net3") if host != first)
@@ -59,3 +62,9 @@ def test_what_was_converted_fails_over(built: Standard) -> None:
         convert(built, True)
     built.lossless(traffic)
     assert cloud.settled(built.router, 3) == other
+    crossing = [flow for flow in built.flows if flow.name != "one network, two hosts"]
+    with cloud.probing(*crossing, after=3.0) as traffic:
+        labs.power_off(cloud.lab, other)
+    assert traffic.broken == {}
+    assert all(0 < gap < CRASH_GAP_MS for gap in traffic.longest_gap_ms.values()), traffic.longest_gap_ms
+    assert cloud.settled(built.router, 2) != other
