@@ -40,10 +40,9 @@ class _Endpoint:
 
     def routes(self) -> list[Route]:
         resource, path = self.resource, f"/v2.0/{self.resource.path}"
-        found = [
-            Route(path, self.listing, methods=["GET"]),
-            Route(path + "/{id}", self.show, methods=["GET"]),
-        ]
+        found = [Route(path + "/{id}", self.show, methods=["GET"])]
+        if resource.listable:
+            found.append(Route(path, self.listing, methods=["GET"]))
         if resource.creatable:
             found.append(Route(path, self.create, methods=["POST"]))
         if resource.updatable:
@@ -94,7 +93,8 @@ class _Endpoint:
         def work(call: Call) -> Item:
             return operations.show(call, self.resource, request.path_params["id"], fields)
 
-        return _answer({self.resource.name: await self._run(request, False, work)})
+        writes = self.resource.show is not None
+        return _answer({self.resource.name: await self._run(request, writes, work)})
 
     async def create(self, request: Request) -> Response:
         resource, body = self.resource, await self._body(request)

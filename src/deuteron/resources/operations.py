@@ -36,6 +36,8 @@ def create(call: Call, resource: Resource, body: Any) -> Item:
 def show(call: Call, resource: Resource, id_: str, fields: frozenset[str] = frozenset()) -> Item:
     """Return one object."""
     access.refuse_scope(call)
+    if resource.show:
+        return resource.show(call, id_, fields)
     return present(call, resource, [get(call, resource, id_)], fields)[0]
 
 

@@ -118,6 +118,8 @@ class Resource:
     delete: Callable[[Call, Item], None] | None = None
     present: Present | None = None
     rows: Callable[[Call], list[Item]] | None = None
+    show: Callable[[Call, str, frozenset[str]], Item] | None = None
+    """show(call, id, fields) -> the object as it is shown; may write what it shows."""
     before_listing: Callable[[Call, Mapping[str, list[str]]], None] | None = None
     """Writes what must be there before a list with these filters is made."""
     actions: Mapping[str, Action] = field(default_factory=dict)
@@ -125,6 +127,7 @@ class Resource:
     filters: Mapping[str, Filter] = field(default_factory=dict)
     narrowing: Mapping[str, Narrowing] = field(default_factory=dict)
     """With `rows`: filters that do more than compare."""
+    listable: bool = True
     creatable: bool = True
     updatable: bool = True
     deletable: bool = True
