@@ -191,3 +191,24 @@ def test_spoofed_packets_do_not_leave_their_host(secured: Secured, ping: None) -
     cloud.api.put(f"/v2.0/ports/{secured.ports['vm3']}", pairs)
     command = f"ping -c 1 -W 1 -I 10.5.0.250 {secured.v4['vm1']}".split()
     until(lambda: cloud.run("vm3", *command).returncode == 0, "the pair is allowed", GENEROUS)
+
+
+def test_a_router_on_the_host_of_a_filtered_port(secured: Secured, ping: None) -> None:
+    """What is let in is let in from the other side of the bridge too, and nothing else."""
+    cloud = secured.cloud
+    active = cloud.actives(secured.router)[0]
+    network = cloud.port(secured.ports["vm1"])["network_id"]
+    groups = [secured.groups["vm1"]]
+    port = cloud.api.create("port", name="near", network_id=network, security_groups=groups)
+    cloud.boot("near", active, port=port["id"])
+    external = cloud.list("network", name="external")[0]["id"]
+    address = cloud.floating_ip(external, port["id"])["floating_ip_address"]
+    secured.opens("outside", address)
+    secured.opens("near", "198.51.100.1")
+    secured.opens("vm2", port["fixed_ips"][0]["ip_address"])
+    echo = ["timeout", "2", "bash", "-c", f"exec 3<>/dev/tcp/{address}/7"]
+    assert cloud.run("outside", *echo).returncode != 0
+    rule = secured.allow("vm1", ethertype="IPv4", protocol="tcp", port_range_min=7, port_range_max=7)
+    until(lambda: cloud.run("outside", *echo).returncode == 0, "the echo service is open", GENEROUS)
+    secured.forbid(rule)
+    cloud.destroy("near")
