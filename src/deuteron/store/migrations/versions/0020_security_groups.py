@@ -2,6 +2,7 @@
 
 import datetime
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 
-def _standard(*, named: bool) -> list[sa.Column]:
+def _standard(*, named: bool) -> list[sa.Column[Any]]:
     return [
         sa.Column("id", sa.String(length=36), nullable=False),
         *([sa.Column("name", sa.String(length=255), nullable=False)] if named else []),
@@ -24,7 +25,7 @@ def _standard(*, named: bool) -> list[sa.Column]:
     ]
 
 
-def _rule() -> list[sa.Column]:
+def _rule() -> list[sa.Column[Any]]:
     return [
         sa.Column("direction", sa.String(length=64), nullable=False),
         sa.Column("ethertype", sa.String(length=40), nullable=False),
