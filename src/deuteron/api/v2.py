@@ -61,8 +61,17 @@ class _Endpoint:
         found = [Route(path, partial(self.list_children, name), methods=["GET"])]
         if child.add:
             found.append(Route(path, partial(self.add_child, name), methods=["POST"]))
+        one = path + "/{child}"
+        if child.show:
+            found.append(Route(one, partial(self.show_child, name), methods=["GET"]))
+        if child.change:
+            found.append(Route(one, partial(self.change_child, name), methods=["PUT"]))
         if child.remove:
-            found.append(Route(path + "/{child}", partial(self.remove_child, name), methods=["DELETE"]))
+            found.append(Route(one, partial(self.remove_child, name), methods=["DELETE"]))
+        found += [
+            Route(f"{one}/{action}", partial(self.act_on_child, name, action), methods=["PUT"])
+            for action in child.actions
+        ]
         return found
 
     async def _run(self, request: Request, write: bool, work: Callable[[Call], T]) -> T:
@@ -155,11 +164,35 @@ class _Endpoint:
         )
         return _answer(added, 201)
 
+    async def show_child(self, name: str, request: Request) -> Response:
+        resource, id_, which = self.resource, _clean(self.resource, request), _which(request)
+        return _answer(
+            await self._run(
+                request, False, lambda call: operations.show_child(call, resource, id_, name, which)
+            )
+        )
+
+    async def change_child(self, name: str, request: Request) -> Response:
+        body = await self._body(request)
+        resource, id_, which = self.resource, _clean(self.resource, request), _which(request)
+
+        def work(call: Call) -> Any:
+            return operations.change_child(call, resource, id_, name, which, body)
+
+        return _answer(await self._run(request, True, work))
+
+    async def act_on_child(self, name: str, action: str, request: Request) -> Response:
+        body = await self._body(request)
+        resource, id_, which = self.resource, _clean(self.resource, request), _which(request)
+
+        def work(call: Call) -> Any:
+            return operations.act_on_child(call, resource, id_, name, which, action, body)
+
+        return _answer(await self._run(request, True, work))
+
     async def remove_child(self, name: str, request: Request) -> Response:
-        resource, id_, child = self.resource, _clean(self.resource, request), request.path_params["child"]
-        if "\0" in child:
-            raise NotFound
-        await self._run(request, True, lambda call: operations.remove_child(call, resource, id_, name, child))
+        resource, id_, which = self.resource, _clean(self.resource, request), _which(request)
+        await self._run(request, True, lambda call: operations.remove_child(call, resource, id_, name, which))
         return Response(status_code=204)
 
 
@@ -203,6 +236,14 @@ def _clean(resource: Resource, request: Request) -> str:
     if "\0" in id_:
         raise resource.not_found(id=shown(id_))
     return id_
+
+
+def _which(request: Request) -> str:
+    """Return which one of a collection below an object a path names."""
+    which: str = request.path_params["child"]
+    if "\0" in which:
+        raise NotFound
+    return which
 
 
 def _if_match(request: Request) -> int | None:

@@ -12,7 +12,7 @@ from deuteron.resources.attribute import REQUIRED, UNSET, column_name
 from deuteron.resources.call import Call
 from deuteron.resources.errors import HTTPBadRequest, RevisionNumberConstraintFailed
 from deuteron.resources.query import Query
-from deuteron.resources.resource import Extension, Item, Resource
+from deuteron.resources.resource import Child, Extension, Item, Resource
 from deuteron.resources.types import shown
 
 
@@ -91,32 +91,59 @@ def act(call: Call, resource: Resource, id_: str, name: str, body: Any) -> Any:
 
 def children(call: Call, resource: Resource, id_: str, name: str) -> list[Item]:
     """Return what a collection below an object holds."""
-    access.refuse_scope(call)
-    if not call.may(f"get_{name}"):
-        access.check(call, resource, f"get_{name}", get(call, resource, id_))
-    return resource.children[name].listing(call, id_)
+    child = resource.children[name]
+    _check_child(call, resource, id_, f"get_{child.rule or name}")
+    return child.listing(call, id_)
 
 
 def add_child(call: Call, resource: Resource, id_: str, name: str, body: Any) -> Any:
     """Add to a collection below an object; return the body of the answer."""
-    rule = f"create_{name.removesuffix('s')}"
-    access.refuse_scope(call)
-    if not call.may(rule):
-        access.check(call, resource, rule, get(call, resource, id_))
-    add = resource.children[name].add
-    assert add is not None
-    return add(call, id_, body)
+    child = resource.children[name]
+    _check_child(call, resource, id_, f"create_{_one(child, name)}")
+    assert child.add is not None
+    return child.add(call, id_, body)
 
 
-def remove_child(call: Call, resource: Resource, id_: str, name: str, child: str) -> None:
+def show_child(call: Call, resource: Resource, id_: str, name: str, which: str) -> Any:
+    """Return the body of the answer that shows one of a collection below an object."""
+    child = resource.children[name]
+    _check_child(call, resource, id_, f"get_{_one(child, name)}")
+    assert child.show is not None
+    return child.show(call, id_, which)
+
+
+def change_child(call: Call, resource: Resource, id_: str, name: str, which: str, body: Any) -> Any:
+    """Change one of a collection below an object; return the body of the answer."""
+    child = resource.children[name]
+    _check_child(call, resource, id_, f"update_{_one(child, name)}")
+    assert child.change is not None
+    return child.change(call, id_, which, body)
+
+
+def act_on_child(
+    call: Call, resource: Resource, id_: str, name: str, which: str, action: str, body: Any
+) -> Any:
+    """Do what an action of one of a collection below an object does; return the body of the answer."""
+    _check_child(call, resource, id_, action)
+    return resource.children[name].actions[action](call, id_, which, body)
+
+
+def remove_child(call: Call, resource: Resource, id_: str, name: str, which: str) -> None:
     """Take from a collection below an object."""
-    rule = f"delete_{name.removesuffix('s')}"
+    child = resource.children[name]
+    _check_child(call, resource, id_, f"delete_{_one(child, name)}")
+    assert child.remove is not None
+    child.remove(call, id_, which)
+
+
+def _one(child: Child, name: str) -> str:
+    return child.rule or name.removesuffix("s")
+
+
+def _check_child(call: Call, resource: Resource, id_: str, rule: str) -> None:
     access.refuse_scope(call)
     if not call.may(rule):
         access.check(call, resource, rule, get(call, resource, id_))
-    remove = resource.children[name].remove
-    assert remove is not None
-    remove(call, id_, child)
 
 
 def present(

@@ -69,7 +69,7 @@ def create(call: Call, values: Item) -> Item:
     wanted = values.pop("fixed_ips")
     security, groups = port_security.of_new(call, values, home["port_security_enabled"])
     values["port_security_enabled"] = security
-    values.update(_vif(values[HOST]))
+    values.update(vif(values[HOST]))
     values["extra_dhcp_opts"] = dhcp_options.merged((), values["extra_dhcp_opts"])
     row = _insert(call, values)
     row["fixed_ips"] = fixed_ips.assign(call, row, wanted)
@@ -94,7 +94,7 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     if mac != row["mac_address"]:
         _check_new_mac(call, row, mac)
     if HOST in changes and changes[HOST] != row[HOST]:
-        changes.update(_vif(changes[HOST]), status="DOWN")
+        changes.update(vif(changes[HOST]), status="DOWN")
     if "extra_dhcp_opts" in changes:
         changes["extra_dhcp_opts"] = dhcp_options.merged(row["extra_dhcp_opts"], changes["extra_dhcp_opts"])
     new = rows.change(call, resource, row, changes)
@@ -180,7 +180,7 @@ def _is_automatic(call: Call, row: Item, fixed: Mapping[str, str]) -> bool:
     return addresses.eui64(parse_network(home["cidr"]), row["mac_address"]) == fixed["ip_address"]
 
 
-def _vif(host: str) -> Item:
+def vif(host: str) -> Item:
     """Return what binding a port to a host says to who plugs it."""
     if not host:
         return {"binding:vif_type": "unbound", "binding:vif_details": {}}

@@ -54,14 +54,20 @@ class Rules:
 class Child:
     """A collection below one object, such as /networks/ID/dhcp-agents.
 
-    `listing(call, id)` gives the items; `add(call, id, body)` and `remove(call, id, child_id)` may
-    be absent. `collection` is the key in the answer.
+    `listing(call, id)` gives the items; `add(call, id, body)`, `show(call, id, child_id)`,
+    `change(call, id, child_id, body)`, `remove(call, id, child_id)` and `actions`, which are like
+    `change`, may be absent. `collection` is the key in the answer to a list.
     """
 
     collection: str
     listing: Callable[[Call, str], list[Item]]
     add: Callable[[Call, str, Any], Any] | None = None
     remove: Callable[[Call, str, str], None] | None = None
+    show: Callable[[Call, str, str], Any] | None = None
+    change: Callable[[Call, str, str, Any], Any] | None = None
+    actions: Mapping[str, Callable[[Call, str, str, Any], Any]] = field(default_factory=dict)
+    rule: str = ""
+    """What rules of policy call one of them, where that is not its name in the path."""
 
 
 Action = Callable[[Call, str, Any], Any]
