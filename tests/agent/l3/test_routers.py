@@ -207,6 +207,12 @@ def test_a_namespace_that_vanished_is_made_again(built: Scene) -> None:
     assert "radvd" in built.net1.run(f"ps -o comm= -p {','.join(inside)}")
 
 
+def ended(built: Scene) -> None:
+    """Wait for the end of net1's daemons: nobody else does."""
+    look = "pgrep -r R,S,D 'keepalived|radvd'"
+    wait_for(lambda: not built.net1.run(look, check=False), what="the daemons have ended")
+
+
 def test_nothing_is_left(empty: Scene) -> None:
     empty.build()
     agent = empty.agents["net1"]
@@ -220,7 +226,8 @@ def test_nothing_is_left(empty: Scene) -> None:
     agent.delete(f"router/{ROUTER}", *(plain_router(n).key for n in range(3)))
     agent.apply()
     assert agent.apply() == {}
-    assert not empty.net1.run("ip netns; pgrep -r R,S,D 'keepalived|radvd'", check=False)
+    assert not empty.net1.run("ip netns")
+    ended(empty)
     assert "tap" not in empty.net1.run("ip -br link")
     assert empty.gate(empty.net1) == set()
     assert agent.ports_up() == []
@@ -238,7 +245,7 @@ def test_what_was_deleted_meanwhile_goes(empty: Scene) -> None:
     agent.apply()
     assert agent.apply() == {}
     assert empty.net1.run("ip netns").split()[0] == f"qrouter-{plain_router(1).id}"
-    assert not empty.net1.run("pgrep -r R,S,D 'keepalived|radvd'", check=False)
+    ended(empty)
 
 
 def test_without_a_switch_nothing_new_is_made(empty: Scene) -> None:
