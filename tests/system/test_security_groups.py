@@ -1,5 +1,7 @@
 """Security groups across hosts: by the API, on the wire."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from deuteron.lab import enter
+from deuteron.lab import lab as labs
 from tests.system.cloud import Cloud, Flow, until
 
 pytestmark = pytest.mark.lab
@@ -15,6 +19,23 @@ V4, V6 = "10.5.0.0/24", "fd00:5::/64"
 PLACES = {"vm1": "compute1", "vm2": "compute2", "vm3": "compute1"}
 GENEROUS = 10.0
 """Seconds; what is waited for takes a tenth of one."""
+
+
+# Asks the echo service every 10 ms until it is answered, and says when that was.
+_ASK = """
+import socket, sys, time
+talker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+talker.settimeout(0.01)
+print("begun", flush=True)
+while True:
+    try:
+        talker.sendto(b"x", (sys.argv[1], 7))
+        if talker.recv(16):
+            break
+    except OSError:
+        pass
+print(time.monotonic(), flush=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -124,8 +145,15 @@ def test_what_a_rule_lets_in_it_lets_in_from_everywhere(secured: Secured, ping: 
 def test_a_port_that_joins_a_remote_group_is_let_in_on_another_host(secured: Secured) -> None:
     rule = secured.allow("vm1", ethertype="IPv4", remote_group_id=secured.groups["friends"])
     assert not secured.cloud.pings("vm2", secured.v4["vm1"])
-    secured.give("vm2", "vm2", "friends")
-    seconds = secured.opens("vm2", secured.v4["vm1"])
+    lab = secured.cloud.lab
+    argv = enter.command(labs.locate(lab, "vm2"), [sys.executable, "-I", "-c", _ASK, secured.v4["vm1"]])
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout
+        assert asking.stdout.readline() == "begun\n"
+        begin = time.monotonic()
+        secured.give("vm2", "vm2", "friends")
+        seconds = float(asking.stdout.readline()) - begin
+    print(f"let in after {seconds:.3f} s")
     assert not secured.cloud.pings("vm3", secured.v4["vm1"])
     secured.give("vm2", "vm2")
     secured.closes("vm2", secured.v4["vm1"])
