@@ -2,6 +2,8 @@
 
 import base64
 import http.client
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,3 +168,17 @@ def test_the_command_says_who_asks(users: Users, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("OS_PASSWORD", "wrong")
     with pytest.raises(Refused, match="the name or the password is wrong"):
         ask(endpoint, "GET", "/v1/status")
+
+
+def test_agents_are_not_let_in_unasked(tmp_path: Path, password_files: tuple[Path, Path]) -> None:
+    """On an address that others reach a server needs the agents' token."""
+    configuration = tmp_path / "deuteron.toml"
+    configuration.write_text(
+        f'[server]\nauth = "http_basic"\nhttp_basic_auth_user_file = "{password_files[0]}"\n'
+        f'database = "sqlite:///{tmp_path}/d.db"\nlisten = ["0.0.0.0:0"]\n'
+    )
+    program = Path(sys.executable).with_name("deuteron")
+    command = [str(program), "server", "--config", str(configuration)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "whoever reaches this address may pass for an agent; set agents_token" in done.stderr

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from deuteron.settings import ServerSettings
+from deuteron.store import Database
 from tests.access.conftest import ONE, OTHER, User, Users
+from tests.api.conftest import serve
 
 
 @pytest.fixture
@@ -73,6 +75,16 @@ def test_nothing_beyond_the_limit(users: Users) -> None:
     (first, *_) = users.member.get("/networks").body["networks"]
     users.member.delete(f"/networks/{first['id']}")
     users.member.make("network")
+
+
+def test_without_authentication_only_what_is_set_counts(db: Database) -> None:
+    for api in serve(db, ServerSettings(quota_network=1)):
+        shown = api.get(f"/quotas/{ONE}").body["quota"]
+        assert set(shown.values()) == {-1}
+        for _ in range(2):
+            api.make("network", project_id=ONE)
+        assert api.put(f"/quotas/{ONE}", {"quota": {"network": 2}}).status == 200
+        assert api.refused("network", project_id=ONE) == (409, "OverQuota")
 
 
 def test_many_at_once_do_not_get_more(users: Users) -> None:
