@@ -49,7 +49,7 @@ def test_a_host_is_drained_and_used_again(busy: Cloud, deuteron: Command) -> Non
     said = deuteron("drain", "net1")
     assert said.status == 0, said
     lines = said.out.splitlines()
-    assert lines[0] == "net1: 1 routers and the DHCP of 0 networks are to leave"
+    assert lines[0] == "net1: to leave: 1 router"
     assert lines[1].endswith("has left")
     assert lines[-1] == "net1: safe to power off"
     assert not any("net1" in routers_of(busy, id_) for id_ in routers)
@@ -99,16 +99,16 @@ def test_routers_are_spread_again(busy: Cloud, deuteron: Command) -> None:
         deuteron("undrain", host)
     said = deuteron("rebalance", "--dry-run")
     assert said.status == 0
-    assert said.out.endswith("4 moves; nothing was moved\n")
+    assert said.out.endswith("moves: 4; nothing was moved\n")
     assert Counter(active(busy, id_) for id_ in routers) == {"net1": 6}
     said = deuteron("rebalance", "--max-moves", "1")
-    assert (said.status, said.out.splitlines()[-1]) == (0, "1 routers moved")
+    assert (said.status, said.out.splitlines()[-1]) == (0, "1 move done")
     said = deuteron("rebalance")
     assert said.status == 0, said
-    assert said.out.splitlines()[-1] == "3 routers moved"
+    assert said.out.splitlines()[-1] == "3 moves done"
     assert set(Counter(active(busy, id_) for id_ in routers).values()) == {2}
     said = deuteron("rebalance")
-    assert said.out == "0 routers moved\n"
+    assert said.out == "0 moves done\n"
 
 
 def test_questions_that_make_no_sense(busy: Cloud, deuteron: Command, nowhere: Command) -> None:

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             for one in found["moves"]:
                 print(f"{_called(one)} ({one['reason']})")
-            print(f"{len(found['moves'])} moves; {found['outcome']}")
+            print(f"moves: {len(found['moves'])}; {found['outcome']}")
             return 0
         found = _follow(arguments.endpoint, found)
     except Failed as error:

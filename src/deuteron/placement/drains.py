@@ -335,7 +335,10 @@ def _in_words(state: str, left: Sequence[Left], instances: int) -> str:
         return f"not safe to power off: {stuck}"
     going = [one for one in left if one.state in ("moving", "waiting", "failed")]
     count = Counter(one.kind for one in going)
-    return f"{count['router']} routers and the DHCP of {count['network']} networks are to leave"
+    parts = [f"{count['router']} router{'s' * (count['router'] != 1)}"] if count["router"] else []
+    if count["network"]:
+        parts.append(f"DHCP of {count['network']} network{'s' * (count['network'] != 1)}")
+    return f"to leave: {', '.join(parts) or 'nothing any more'}"
 
 
 def _known(tx: Tx, name: str) -> None:

@@ -123,7 +123,7 @@ def ask(call: Call, most: int | None, *, dry_run: bool) -> Rebalance:
     values = {"id": id_, "running": True, "requested": now, "moves_left": most, "outcome": ""}
     call.tx.execute(insert(rebalance).values(values))
     call.tx.changed("rebalance", id_, "create")
-    text = f"routers are to be spread equally: {len(wanted)} moves"
+    text = f"routers are to be spread equally, moves: {len(wanted)}"
     events.note(call.tx, "rebalance_begun", events.Subject("rebalance", id_), text, data={"most": most})
     return _shown(call, call.tx.execute(select(rebalance)).one(), wanted)
 
@@ -222,7 +222,7 @@ def act(call: Call, cloud: Cloud) -> str | None:
 
 
 def _end(tx: Tx, row: Any, done: int, failed: int, now: float) -> None:
-    outcome = f"{done} routers moved" + (f", {failed} moves failed" if failed else "")
+    outcome = f"{done} move{'s' * (done != 1)} done" + (f", {failed} failed" if failed else "")
     tx.execute(update(rebalance).values(running=False, ended=now, outcome=outcome))
     tx.changed("rebalance", row.id, "update")
     subject, data = events.Subject("rebalance", row.id), {"done": done, "failed": failed}
