@@ -219,4 +219,9 @@ DECLARES = (
     ),
     Alias(alias="agent", name="agent", description="The agents, and whether they are alive"),
     Alias(alias="availability_zone", name="Availability Zone", description="Zones that hosts are in"),
+    Alias(
+        alias="availability_zone_filter",
+        name="Availability Zone Filter Extension",
+        description="Zones by name, kind and state",
+    ),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deuteron.resources import addresses, ipam, rows, subnet
+from deuteron.resources import addresses, ipam, rows, service_types, subnet
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.attribute import UNSET
 from deuteron.resources.call import Call
@@ -17,6 +17,7 @@ from deuteron.resources.l2_errors import (
 )
 from deuteron.resources.owners import ROUTER_INTERFACES, ROUTER_PORTS
 from deuteron.resources.resource import Item
+from deuteron.resources.service_types import IpAddressGenerationFailureNoMatchingSubnet
 
 FixedIp = dict[str, str]
 """`subnet_id` and `ip_address`; when asked for, one of them may be absent."""
@@ -25,7 +26,10 @@ FixedIp = dict[str, str]
 def assign(call: Call, port: Item, wanted: Any) -> list[FixedIp]:
     """Give a new port its addresses: those wanted, or with UNSET one of each family."""
     home = port["network_id"]
-    subnets = call.tx.once("subnet", home, lambda: subnet.of_network(call, home))
+    of_home = call.tx.once("subnet", home, lambda: subnet.of_network(call, home))
+    subnets = service_types.serving(of_home, port["device_owner"])
+    if of_home and not subnets and (wanted is UNSET or wanted):
+        raise IpAddressGenerationFailureNoMatchingSubnet(network_id=home, service_type=port["device_owner"])
     given: list[FixedIp] = []
     if wanted is UNSET:
         stateful = [one for one in subnets if not subnet.is_auto_address(one)]
@@ -49,13 +53,17 @@ def reassign(call: Call, port: Item, present: Sequence[FixedIp], wanted: Sequenc
     subnets = subnet.of_network(call, port["network_id"])
     asked = _in_subnets(call, port, subnets, wanted)
     kept, missing = _match(present, asked)
+    serving = service_types.serving(subnets, port["device_owner"])
+    for fixed in missing:
+        if all(one["id"] != fixed["subnet_id"] for one in serving):
+            raise _invalid_subnet(port, fixed)
     automatic = _automatic(port, subnets)
     dropped = [fixed for fixed in present if fixed not in kept and fixed not in automatic]
     kept += [fixed for fixed in present if fixed not in kept and fixed not in dropped]
     ipam.give_back(call, port["id"], dropped)
     for fixed in missing:
         kept.append(_take(call, port, subnets, fixed, len(kept)))
-    kept += _take_automatic(call, port, subnets, kept)
+    kept += _take_automatic(call, port, serving, kept)
     ipam.reorder(call.tx, port["id"], kept)
     return kept
 
@@ -113,13 +121,17 @@ def _home(call: Call, port: Item, subnets: Sequence[Item], fixed: FixedIp) -> It
     home = next((one for one in subnets if one["id"] == fixed["subnet_id"]), None)
     if home is None:
         rows.get(call, subnet.resource, fixed["subnet_id"])
-        raise InvalidInput(
-            error_message=f"Failed to create port on network {port['network_id']}, because fixed_ips "
-            f"included invalid subnet {fixed['subnet_id']}"
-        )
+        raise _invalid_subnet(port, fixed)
     if address and not addresses.assignable(parse_network(home["cidr"]), address, router_port):
         raise InvalidIpForSubnet(ip_address=fixed["ip_address"])
     return home
+
+
+def _invalid_subnet(port: Item, fixed: FixedIp) -> InvalidInput:
+    return InvalidInput(
+        error_message=f"Failed to create port on network {port['network_id']}, because fixed_ips "
+        f"included invalid subnet {fixed['subnet_id']}"
+    )
 
 
 def _take(call: Call, port: Item, subnets: Sequence[Item], fixed: FixedIp, position: int) -> FixedIp:

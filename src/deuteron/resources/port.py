@@ -15,6 +15,7 @@ from deuteron.resources import (
     owners,
     port_security,
     rows,
+    service_types,
     subnet,
 )
 from deuteron.resources.address_types import ADDRESS_PAIRS, FIXED_IPS, MAC
@@ -260,6 +261,8 @@ def _created_subnet(call: Call, row: Item, values: Mapping[str, Any]) -> None:  
         return
     for port in rows.where(call, resource, resource.table.c.network_id == row["network_id"]):
         if port["device_owner"] in owners.ROUTER_INTERFACES:
+            continue
+        if not service_types.serves(row, port["device_owner"]):
             continue
         present_ips = ipam.of_ports(call.tx, [port["id"]])[port["id"]]
         fixed_ips.reassign(call, port, present_ips, present_ips)

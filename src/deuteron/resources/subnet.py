@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
-from deuteron.resources import addresses, network, rows, subnet_allocation
+from deuteron.resources import addresses, network, rows, service_types, subnet_allocation
 from deuteron.resources.address_types import CIDR, IP, IP_VERSION, NAMESERVERS, POOLS, ROUTES
 from deuteron.resources.addresses import Network, Range, parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
@@ -258,6 +258,9 @@ resource = Resource(
         "ipv6_ra_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
         "ipv6_address_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
         "subnetpool_id": Attr(type=UUID, default=None, post=True, nullable=True, index=True),
+        "service_types": Attr(
+            type=service_types.TYPES, default=[], post=True, put=True, filter=False, sort=False
+        ),
         # The order of a network's subnets: times are too coarse.
         "position": Attr(type=integer(0, 2**63 - 1), default=UNSET, visible=False),
         "use_default_subnetpool": Attr(type=BOOLEAN, default=False, post=True, stored=False, visible=False),
