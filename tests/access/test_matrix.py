@@ -295,6 +295,8 @@ def test_every_resource_is_in_the_matrix() -> None:
         "auto_allocated_topology",
         "availability_zone",
         "default_security_group_rule",
+        "flavor",
+        "service_profile",
         "network_ip_availability",
     }
     assert {one.name for one in registry.load().resources.values()} - nobodys == {

@@ -166,7 +166,8 @@ def present(
     for view, names in zip(result, hidden_of_each, strict=False):
         for name in names:
             view.pop(name, None)
-    if "project_id" in resource.attributes and (not fields or "tenant_id" in fields):
+    owner = resource.attributes.get("project_id")
+    if owner and owner.visible and (not fields or "tenant_id" in fields):
         for view, item in zip(result, items, strict=True):
             view["tenant_id"] = item["project_id"]
     return result
