@@ -66,3 +66,11 @@ def test_a_decision_has_a_reason(found: list[Router], known: dict[str, Standing]
         verdict, reason = decide.gate(router, known.get(router.election or ""))
         assert verdict in (decide.OPEN, decide.CLOSED, decide.KEEP)
         assert reason
+
+
+@given(routers, numbers)
+def test_every_open_router_is_announced_again_once_a_minute(found: list[Router], now: frozenset[int]) -> None:
+    seconds = range(7, 7 + decide.REMIND_SECONDS)
+    announced = [router.id for second in seconds for router in decide.to_remind(found, now, second)]
+    open_ones = [router.id for router in found if router.number not in now and not router.draining]
+    assert sorted(announced) == sorted(open_ones)

@@ -10,6 +10,9 @@ from deuteron.plan.units import Election
 REAL_TIME_PRIORITY = 20
 _RUN_AT_MOST_US = 1_000_000
 """What a real-time process may compute without a wait, before the kernel warns it."""
+_SCRIPT_PATIENCE = 30
+"""Seconds. A script has no real-time priority: on a host that starves it takes long, which says nothing about the
+switch; that the switch is dead is what it says when it ends."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ global_defs {{
 vrrp_script switch {{
     script "{files.alive} {files.heartbeat}"
     interval 1
-    timeout 3
+    timeout {_SCRIPT_PATIENCE}
     fall 1
     rise 1
 }}

@@ -40,6 +40,7 @@ class Core:
         self._announcer = Announcer()
         self._round: dict[str, int] = {}
         self._shown: frozenset[int] = frozenset()
+        self._second = 0
         self.routers: dict[str, Router] = {}
         self.watches: dict[str, Watch] = {}
         self._underlay = Underlay()
@@ -75,10 +76,15 @@ class Core:
         return problems
 
     def refresh(self) -> None:
-        """Compare the gate in the kernel with what it should be."""
+        """Compare the gate in the kernel with what it should be, announce some routers again: once a second."""
         self._gate.read()
         self._settle()
         self._look_at_underlay()
+        self._second += 1
+        for router in decide.to_remind(self.routers.values(), self._gate.standby, self._second):
+            if router.id not in self._round:
+                self._announcer.announce(router, ((p, announce.first_addresses(p)) for p in router.ports))
+                self._announcer.finish(router.id)
 
     def follow(self, id_: str) -> None:
         """Take what an election's keepalived said."""

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from deuteron.agent.l3.switch.records import Router, Standing
 
 OPEN, CLOSED, KEEP = "open", "closed", "keep"
+REMIND_SECONDS = 60
+"""Each open router is announced again once in so many seconds."""
 
 
 def gate(router: Router, standing: Standing | None) -> tuple[str, str]:
@@ -40,3 +42,17 @@ def standby(
         elif verdict == OPEN:
             closed.discard(router.number)
     return frozenset(closed)
+
+
+def to_remind(routers: Iterable[Router], standby: frozenset[int], second: int) -> list[Router]:
+    """Return the open routers whose turn it is to be announced again in a second; evenly spread.
+
+    Bridges that learned wrongly, while a router was open twice for a moment, would not know it otherwise.
+    What a router that drains sends has another source address, and teaches nobody.
+    """
+    turn = second % REMIND_SECONDS
+    return [
+        router
+        for router in routers
+        if router.number % REMIND_SECONDS == turn and router.number not in standby and not router.draining
+    ]
