@@ -11,8 +11,10 @@ REAL_TIME_PRIORITY = 20
 _RUN_AT_MOST_US = 1_000_000
 """What a real-time process may compute without a wait, before the kernel warns it."""
 _SCRIPT_PATIENCE = 30
-"""Seconds. A script has no real-time priority: on a host that starves it takes long, which says nothing about the
-switch; that the switch is dead is what it says when it ends."""
+"""Seconds until a script that does not end counts as one that failed.
+
+It has no real-time priority: on a host that starves it takes long, which says nothing about the switch.
+"""
 
 
 @dataclass(frozen=True)

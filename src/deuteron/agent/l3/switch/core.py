@@ -76,7 +76,7 @@ class Core:
         return problems
 
     def refresh(self) -> None:
-        """Compare the gate in the kernel with what it should be, announce some routers again: once a second."""
+        """Once a second: compare the gate with what it should be, announce some routers again."""
         self._gate.read()
         self._settle()
         self._look_at_underlay()
