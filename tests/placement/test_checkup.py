@@ -89,7 +89,7 @@ def test_a_clock_that_is_ahead() -> None:
 
 def test_routers_that_are_not_redundant_and_copies_in_one_zone() -> None:
     three = [*TWO, host("c", zone="west", vtep="192.0.2.3")]
-    things = [single("s", "a"), redundant("r", "b", "c"), network("n", "a", "b")]
+    things: list[Any] = [single("s", "a"), redundant("r", "b", "c"), network("n", "a", "b")]
     found = of(picture(three, *things, routers_on=2))
     assert found == [
         ("warn", "all copies in one zone: router r"),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -96,7 +97,7 @@ class Followers:
             if more.is_set() or quiet:
                 more.clear()
                 looked, last = time.monotonic(), max(told, default=query.since or 0)
-                found, cursor = await db.read(lambda tx, at=cursor, last=last: happened.news(tx, at, last))
+                found, cursor = await db.read(partial(happened.news, cursor=cursor, last=last))
             if quiet:
                 yield encode(Keepalive(at=time.time())) + b"\n"
 
