@@ -11,6 +11,7 @@ run side by side (READ COMMITTED), and what must not race is locked or unique.
 import asyncio
 import logging
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -199,13 +200,27 @@ def _open_sqlite(url: URL) -> tuple[Engine, Engine]:
 
     def connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions begin when we say so
-        for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+        _write_ahead(connection)
+        for setting in ("synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
             connection.execute(f"PRAGMA {setting}")
 
     for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
         event.listen(engine, "connect", connected)
         event.listen(engine, "begin", lambda connection, begin=begin: connection.exec_driver_sql(begin))
     return writer, reader
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Have a write-ahead log. SQLite itself does not wait for others that do the same to a new file."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def _open_postgresql(url: URL) -> tuple[Engine, Engine]:
