@@ -362,10 +362,41 @@ def test_the_clouds_own_ports_and_unsecured_networks_have_no_groups(api: Client,
     assert (own["port_security_enabled"], own["security_groups"]) == (False, [])
 
 
-ODD = st.sampled_from([None, "", "any", "tcp", "ICMP", 58, -1, 2**70, 1.5, True, [], {}, "\x00", "x" * 300,
-                       "10.0.0.5/24", "10.0.0.5", "::ffff:1.2.3.4", "fe80::1%eth0", "fd00::/8", "0.0.0.0/0",
-                       "ipv6", "IPv6", "ingress", MEMBER, 22, "22", 65535, 65536, ["10.0.0.0/8"],
-                       [None], [MEMBER, MEMBER]])  # fmt: skip
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        "",
+        "any",
+        "tcp",
+        "ICMP",
+        58,
+        -1,
+        2**70,
+        1.5,
+        True,
+        [],
+        {},
+        "\x00",
+        "x" * 300,
+        "10.0.0.5/24",
+        "10.0.0.5",
+        "::ffff:1.2.3.4",
+        "fe80::1%eth0",
+        "fd00::/8",
+        "0.0.0.0/0",
+        "ipv6",
+        "IPv6",
+        "ingress",
+        MEMBER,
+        22,
+        "22",
+        65535,
+        65536,
+        ["10.0.0.0/8"],
+        [None],
+        [MEMBER, MEMBER],
+    ]
+)
 NAMES = ("direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_ip_prefix",
          "remote_group_id", "remote_address_group_id", "security_group_id", "description")  # fmt: skip
 

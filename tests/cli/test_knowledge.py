@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deuteron.placement import status
+from deuteron.insight import status
 from tests.cli.conftest import Command
 from tests.placement.cloud import Cloud
 

@@ -7,9 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from deuteron.placement import drains, moves, planned, service
-from deuteron.placement.audit import HostNotFound
 from deuteron.resources import scheduling
-from deuteron.resources.hosts import event, router_move
+from deuteron.resources.hosts import HostNotFound, event, router_move
 from tests.placement.cloud import Cloud
 from tests.placement.steps import (
     active,

@@ -13,8 +13,8 @@ import msgspec
 
 from deuteron.api.codec import encode
 from deuteron.api.services import Services
-from deuteron.placement import happened
-from deuteron.placement.happened import Event
+from deuteron.insight import happened
+from deuteron.insight.happened import Event
 from deuteron.resources.call import Call
 from deuteron.store import Cursor, Tx, feed
 

@@ -17,8 +17,9 @@ from deuteron.api.events import Followers, list_events
 from deuteron.api.operation import Operation, endpoint
 from deuteron.api.services import Services
 from deuteron.api.v2 import merged
-from deuteron.placement import audit, checkup, drains, heartbeat, planned, rebalance, status
-from deuteron.placement.happened import Event
+from deuteron.insight import audit, checkup, heartbeat, status
+from deuteron.insight.happened import Event
+from deuteron.placement import drains, planned, rebalance
 from deuteron.resources import instances
 from deuteron.resources.call import Call
 

@@ -15,12 +15,11 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
 from deuteron.placement import dhcp, events, moves, routers
-from deuteron.placement.audit import HostNotFound
 from deuteron.placement.cloud import Cloud, load_of
 from deuteron.placement.cloud import look as cloud_now
 from deuteron.resources import network, port, router
 from deuteron.resources.call import Call
-from deuteron.resources.hosts import dhcp_server, drain, host, router_candidate, router_move
+from deuteron.resources.hosts import HostNotFound, dhcp_server, drain, host, router_candidate, router_move
 from deuteron.resources.types import shown as words
 from deuteron.settings import ServerSettings
 from deuteron.store import Tx

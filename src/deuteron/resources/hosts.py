@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
 )
 
+from deuteron.resources.errors import NotFound
 from deuteron.store import ID_LENGTH, Json, Tx, metadata
 
 NAME_LENGTH = 255
@@ -267,6 +268,12 @@ instance_metadata = Table(
     Column("public_keys", Json, nullable=False),
     Column("metadata", Json, nullable=False),
 )
+
+
+class HostNotFound(NotFound):
+    """`host`, `known`."""
+
+    message = "There is no host {host} (there are: {known})."
 
 
 class AgentSettings(msgspec.Struct, frozen=True, omit_defaults=True):

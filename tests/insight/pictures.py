@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from deuteron.placement.picture import Candidate, Election, Host, Member, Network, Picture, Router
+from deuteron.insight.picture import Candidate, Election, Host, Member, Network, Picture, Router
 
 NOW = 1_000_000.0
 DIED = NOW - 34.0

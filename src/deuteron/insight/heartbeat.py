@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import func, select
 
-from deuteron.placement.picture import Election, Host, Picture, Router, look
+from deuteron.insight.picture import Election, Host, Picture, Router, look
 from deuteron.plan.compute import priority
 from deuteron.resources import network, port, router, rows
 from deuteron.resources.call import Call

@@ -10,10 +10,10 @@ from typing import Literal
 
 import msgspec
 
-from deuteron.placement import health
-from deuteron.placement.picture import Network, Picture, Router, look
+from deuteron.insight import health
+from deuteron.insight.picture import Network, Picture, Router, look
 from deuteron.resources.call import Call
-from deuteron.resources.errors import NotFound
+from deuteron.resources.hosts import HostNotFound
 from deuteron.resources.types import shown
 
 Verdict = Literal["OK", "NOTE", "DEGRADED", "BROKEN"]
@@ -51,12 +51,6 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     fix: str = ""
     leave: Sequence[str] = ()
-
-
-class HostNotFound(NotFound):
-    """`host`, `known`."""
-
-    message = "There is no host {host} (there are: {known})."
 
 
 def of_hosts(call: Call, names: Collection[str]) -> Audit:

@@ -6,10 +6,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deuteron.placement import health
-from deuteron.placement.audit import TAKEOVER, Audit, audit
-from deuteron.placement.picture import Candidate, Picture
-from tests.placement.pictures import dead, host, network, picture, redundant, said, single
+from deuteron.insight import health
+from deuteron.insight.audit import TAKEOVER, Audit, audit
+from deuteron.insight.picture import Candidate, Picture
+from tests.insight.pictures import dead, host, network, picture, redundant, said, single
 
 TWO = [host("a"), host("b")]
 THREE = [host("a"), host("b"), host("c")]

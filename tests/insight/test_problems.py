@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deuteron.placement import status
+from deuteron.insight import status
 from tests.placement.cloud import Cloud
 
 

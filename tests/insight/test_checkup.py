@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from deuteron.findings import Finding
-from deuteron.placement.checkup import check
-from deuteron.placement.picture import Election, Host, Picture
+from deuteron.insight.checkup import check
+from deuteron.insight.picture import Election, Host, Picture
 from deuteron.settings import ServerSettings
-from tests.placement.pictures import NOW, dead, host, network, picture, redundant, said, single
+from tests.insight.pictures import NOW, dead, host, network, picture, redundant, said, single
 
 GOOD = ServerSettings(max_l3_agents_per_router=2)
 TWO = [host("a", zone="east", vtep="192.0.2.1"), host("b", zone="west", vtep="192.0.2.2")]

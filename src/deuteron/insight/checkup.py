@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from deuteron.findings import Finding, judge
-from deuteron.placement import ha, status
-from deuteron.placement.picture import Host, Picture, look
+from deuteron.insight import status
+from deuteron.insight.picture import Host, Picture, look
+from deuteron.placement import ha
 from deuteron.resources.call import Call
 from deuteron.settings import ServerSettings
 

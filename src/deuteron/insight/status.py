@@ -7,9 +7,9 @@ from typing import Literal
 import msgspec
 from sqlalchemy import func, select
 
-from deuteron.placement import health
-from deuteron.placement.health import Health, Level, Trouble
-from deuteron.placement.picture import (
+from deuteron.insight import health
+from deuteron.insight.health import Health, Level, Trouble
+from deuteron.insight.picture import (
     Election,
     Host,
     Incident,

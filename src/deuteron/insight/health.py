@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from deuteron.placement.picture import Candidate, Host, Member, Network, Picture, Router
+from deuteron.insight.picture import Candidate, Host, Member, Network, Picture, Router
 
 Level = Literal["OK", "DEGRADED", "BROKEN"]
 LEVELS: tuple[Level, ...] = ("OK", "DEGRADED", "BROKEN")

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from deuteron.placement.health import claims, of_network, of_router, standbys
-from deuteron.placement.picture import Candidate, Member, Uplink
-from deuteron.placement.status import of_picture
-from tests.placement.pictures import DIED, NOW, dead, host, network, picture, redundant, said, single
+from deuteron.insight.health import claims, of_network, of_router, standbys
+from deuteron.insight.picture import Candidate, Member, Uplink
+from deuteron.insight.status import of_picture
+from tests.insight.pictures import DIED, NOW, dead, host, network, picture, redundant, said, single
 
 THREE = [host("a"), host("b"), host("c")]
 
