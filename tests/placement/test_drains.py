@@ -142,6 +142,7 @@ def test_a_router_whose_move_fails_is_told_and_tried_again(
     three: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moves, "PATIENCE", {"build": 0.3})
+    monkeypatch.setattr(moves, "COPY_SECONDS", 0.0)
     monkeypatch.setattr(drains, "RETRY_SECONDS", 0.5)
     monkeypatch.setattr(service, "RETRY_SECONDS", 0.5)
     monkeypatch.setattr(service, "SWEEP_SECONDS", 0.3)

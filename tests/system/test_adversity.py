@@ -89,13 +89,17 @@ def test_a_foreign_bridge_is_left_alone(built: Standard) -> None:
     shown = cloud.sh(host, f"ip -d link show {bridge}")
     binding = {"binding:host_id": host, "device_id": "d", "device_owner": "compute:nova"}
     port = cloud.api.create("port", network_id=network, **binding)
+    tap = f"tap{port['id'][:11]}"
+    cloud.sh(host, f"ip link add {tap} type veth peer name plugged")
     until(lambda: f"network/{network}" in cloud.problems(host), f"{host} says so")
+    until(lambda: f"port/{port['id']}" in cloud.problems(host), "and that its port waits")
     assert "not ours" in cloud.problems(host)[f"network/{network}"]
     assert f"network/{network}" in str(cloud.api.get("/v1/status")["problems"])
     assert cloud.sh(host, f"ip -d link show {bridge}") == shown
     cloud.sh(host, f"ip link delete {bridge}")
     until(lambda: not cloud.problems(host), "it is built")
     cloud.api.delete(f"/v2.0/ports/{port['id']}")
+    cloud.sh(host, f"ip link delete {tap}")
     cloud.boot("vm9", host, network)
     cloud.destroy("vm9")
     cloud.api.delete(f"/v2.0/networks/{network}")
@@ -107,6 +111,7 @@ def test_a_foreign_vxlan_device_is_left_alone(built: Standard) -> None:
     network, _ = cloud.network("red", "10.3.0.0/24")
     vni = cloud.api.get(f"/v2.0/networks/{network}")["network"]["provider:segmentation_id"]
     device = f"vxlan-{vni}"
+    until(lambda: device not in cloud.sh(host, "ip -br link"), "the device of another network is gone")
     cloud.sh(host, f"ip link add {device} type vxlan id 1 dstport 8472 local 127.0.0.1")
     shown = cloud.sh(host, f"ip -d link show {device}")
     binding = {"binding:host_id": host, "device_id": "d", "device_owner": "compute:nova"}

@@ -231,6 +231,9 @@ class BridgeManager:
                 self._dirty_ports.discard(identity)
             elif port.network not in self._networks:
                 problems[port.key] = f"its network {port.network} is not planned for this host"
+            elif port.network in self._dirty:
+                problems[port.key] = f"its network {port.network} is not built"
+                self._context.status.set_port(identity, False)
             elif refusal := self._refusal(port):
                 problems[port.key] = refusal
                 self._context.status.set_port(identity, False)

@@ -19,6 +19,8 @@ class Present:
 
     outside: Mapping[str, Link]
     """Devices of the host, with all that look like ours."""
+    foreign: frozenset[str]
+    """Bridges of the host that are not ours."""
     inside: Mapping[str, Link]
     """Devices in the namespace."""
     neighbours: Mapping[str, Mapping[str, str]]
@@ -35,14 +37,16 @@ class Present:
 def look() -> Present:
     """Return what there is. Raises SystemCommandError."""
     outside = {link["ifname"]: link for link in ip.show("link show type veth")}
+    bridges = ip.show("link show type bridge")
+    foreign = frozenset(link["ifname"] for link in bridges if not names.is_ours(link))
     if NAMESPACE not in netns.names():
-        return Present(outside, {}, {})
+        return Present(outside, foreign, {}, {})
     inside = {link["ifname"]: link for link in ip.show("address show", NAMESPACE)}
     neighbours: dict[str, dict[str, str]] = {}
     for item in ip.show("neigh show nud permanent", NAMESPACE):
         if "lladdr" in item:
             neighbours.setdefault(item["dev"], {})[item["dst"]] = item["lladdr"]
-    return Present(outside, inside, neighbours)
+    return Present(outside, foreign, inside, neighbours)
 
 
 def prepare(present: Present) -> None:
@@ -62,6 +66,10 @@ def build(wanted: Iterable[Leg], present: Present) -> dict[str, str]:
     for leg in wanted:
         outside, inside = present.outside.get(leg.tap), present.inside.get(leg.device)
         try:
+            if names.bridge(leg.network) in present.foreign:
+                raise legs.Refused(
+                    f"the bridge {names.bridge(leg.network)} is not ours: nothing is put on it"
+                )
             make[leg.network] = legs.make(leg, outside, inside)
         except legs.Refused as refusal:
             problems[leg.network] = str(refusal)
