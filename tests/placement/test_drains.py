@@ -156,9 +156,10 @@ def test_a_router_whose_move_fails_is_told_and_tried_again(
     three.until(lambda: shown(three, host).state == "stuck")
     assert "its move failed" in shown(three, host).text
     assert open_on(three, router) == {host}
+    monkeypatch.setattr(moves, "PATIENCE", {"build": 20})
     for agent in others:
         agent.silent = False
-    three.until(lambda: shown(three, host).safe)
+    three.until(lambda: shown(three, host).safe, 30)
     assert open_on(three, router) != {host}
     assert not running(three, router)
 
