@@ -141,7 +141,8 @@ def test_the_last_host_is_not_safe_and_says_why(cloud: Cloud) -> None:
 def test_a_router_whose_move_fails_is_told_and_tried_again(
     three: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moves, "PATIENCE", {"build": 0.3})
+    patience = moves.PATIENCE
+    monkeypatch.setattr(moves, "PATIENCE", {**patience, "build": 0.3})
     monkeypatch.setattr(moves, "COPY_SECONDS", 0.0)
     monkeypatch.setattr(drains, "RETRY_SECONDS", 0.5)
     monkeypatch.setattr(service, "RETRY_SECONDS", 0.5)
@@ -156,7 +157,7 @@ def test_a_router_whose_move_fails_is_told_and_tried_again(
     three.until(lambda: shown(three, host).state == "stuck")
     assert "its move failed" in shown(three, host).text
     assert open_on(three, router) == {host}
-    monkeypatch.setattr(moves, "PATIENCE", {"build": 20})
+    monkeypatch.setattr(moves, "PATIENCE", patience)
     for agent in others:
         agent.silent = False
     three.until(lambda: shown(three, host).safe, 30)

@@ -141,7 +141,7 @@ def test_a_planned_move_never_closes_all_gates(three: Cloud, times: int) -> None
 def test_a_move_that_the_target_does_not_follow_leads_back(
     three: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moves, "PATIENCE", {"build": 0.3})
+    monkeypatch.setattr(moves, "PATIENCE", {**moves.PATIENCE, "build": 0.3})
     router = redundant_router(three)
     before = active(three, router)
     candidates = {name: unit.election for name, unit in routers_of(three, router).items()}
