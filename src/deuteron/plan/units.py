@@ -172,6 +172,57 @@ class Router(_Unit, frozen=True, tag="router"):
     """Underlay addresses of the other candidates: where connections are copied to."""
     draining: bool = False
     """It is leaving this host: keep forwarding with another source MAC until it is gone."""
+    distributed: bool = False
+    """The router has distributed parts: this one is in the namespace `snat-`, and theirs is `qrouter-`."""
+    snat_ports: tuple[RouterPort, ...] = ()
+    """By which distributed parts reach this one, one a network, with addresses of their own. `interfaces` is
+    empty then, but while the router becomes distributed, or stops to be."""
+
+
+class DistributedRouter(_Unit, frozen=True, tag="distributedrouter"):
+    """The distributed part of a router, on a host that has ports on its networks.
+
+    It has the same MAC and IP addresses on all such hosts, and none of them leaves a host.
+    """
+
+    mac: str
+    """This host's DVR MAC: what stands for the gateways' MACs on the underlay."""
+    interfaces: tuple[RouterPort, ...] = ()
+    open: bool = False
+    """Whether it takes part in traffic; until then another part answers for its addresses."""
+    central: tuple[tuple[str, str], ...] = ()
+    """(port of an interface, address of the central part there): the default routes of what comes from there,
+    at most one a family."""
+    routes: tuple[tuple[str, str], ...] = ()
+    """(destination, next hop on one of its networks)"""
+    external: str | None = None
+    """The external network on which floating IPs of this router are reached here."""
+
+
+class Neighbour(_Unit, frozen=True, tag="neighbour"):
+    """A port, here or elsewhere, on a network of a distributed router of this host; the id is its own.
+
+    The router is told of it, and need not ask for it.
+    """
+
+    network: str
+    mac: str
+    addresses: tuple[str, ...]
+
+
+class FloatingGateway(_Unit, frozen=True, tag="floatinggateway"):
+    """By which floating IPs of distributed routers are reached on this host, one an external network.
+
+    The id is the network's. It has no IP address of its own.
+    """
+
+    port: str
+    mac: str
+    mtu: int
+    subnets: tuple[str, ...] = ()
+    """IPv4 prefixes of the external network."""
+    nexthop: str | None = None
+    """The IPv4 default route."""
 
 
 class FloatingIP(_Unit, frozen=True, tag="floatingip"):
@@ -180,6 +231,8 @@ class FloatingIP(_Unit, frozen=True, tag="floatingip"):
     router: str
     floating_ip: str
     fixed_ip: str
+    distributed: bool = False
+    """It is served by the distributed part here, not by the central one."""
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +314,9 @@ Unit = (
     | Dhcp
     | Lease
     | Router
+    | DistributedRouter
+    | Neighbour
+    | FloatingGateway
     | FloatingIP
     | Election
     | Instance
@@ -361,3 +417,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Always all that the plan asks for."""
     uplinks: tuple[UplinkReport, ...] = ()
     """Always all that are known to answer or not to."""
+    agent_mode: Literal["legacy", "dvr", "dvr_snat", "dvr_no_external"] = "legacy"
+    """What its l3 role is there for, as Neutron names it: central parts (legacy), distributed parts (dvr), or
+    both (dvr_snat); without an external network: dvr_no_external."""
