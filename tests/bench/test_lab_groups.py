@@ -1,6 +1,6 @@
 import pytest
 
-from deuteron.bench import crash, move, scale
+from deuteron.bench import crash, move, scale, steady
 from deuteron.bench.flows import Flow, flow, lateness
 from deuteron.bench.labs import active_host
 from deuteron.bench.restart import Restart
@@ -37,6 +37,15 @@ def test_one_lost_packet_in_one_move_misses_the_bound() -> None:
     assert found["planned move: packets lost, SNAT"].verdict == "ok"
     assert found["planned move: packets lost, floating IP"].verdict == "missed"
     assert found["planned move: from the call to its end"].samples == (0.4, 0.5)
+
+
+def test_one_failover_that_nothing_called_for_misses_the_bound() -> None:
+    calm = {"SNAT": Flow(0, 0, True, 12, 1), "floating IP": Flow(3, 6, True, 12, 1)}
+    found = {figure.name: figure for figure in steady.figures([calm, calm], [0.0, 1.0])}
+    assert found["4 busy loops: failovers in a minute"].verdict == "missed"
+    assert found["4 busy loops: packets lost in a minute, floating IP"].samples == (3, 3)
+    assert found["4 busy loops: TCP survived, SNAT"].verdict == "ok"
+    assert steady.figures([], [])[0].verdict == "not measured"
 
 
 def test_nothing_was_run() -> None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deuteron.bench import api, crash, move, scale
+from deuteron.bench import api, crash, move, scale, steady
 from deuteron.bench.figures import Group
 from deuteron.bench.processes import BenchError
 from deuteron.bench.report import document, table
@@ -20,6 +20,7 @@ GROUPS: dict[str, tuple[Measure, int]] = {
     "crash": (crash.measure, 10),
     "move": (move.measure, 20),
     "scale": (scale.measure, 1),
+    "steady": (steady.measure, 10),
 }
 """Each group, and how many runs of it make its figures when nobody says."""
 
