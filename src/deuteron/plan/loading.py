@@ -190,7 +190,7 @@ def _address_groups(tx: Tx, ids: Ids) -> Iterator[s.Row]:
 
 def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
     c = router.resource.table.c
-    columns = (c.id, c.number, c.admin_state_up, c.enable_snat, c.routes)
+    columns = (c.id, c.number, c.admin_state_up, c.enable_snat, c.routes, c.rung, c.rung_host)
     for row in tx.execute(_of(select(*columns), c.id, ids)):
         yield s.Router(
             id=row.id,
@@ -198,6 +198,8 @@ def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             admin_state_up=row.admin_state_up,
             enable_snat=row.enable_snat,
             routes=_routes(row.routes),
+            rung=row.rung,
+            rung_host=row.rung_host,
         )
 
 

@@ -116,6 +116,10 @@ class Router(Row, frozen=True, kw_only=True):
     admin_state_up: bool = True
     enable_snat: bool = True
     routes: tuple[tuple[str, str], ...] = ()
+    rung: int = 0
+    """How far it is distributed: see deuteron.resources.distribution."""
+    rung_host: str = ""
+    """Whose distributed part opens last."""
 
 
 class FloatingIP(Row, frozen=True, kw_only=True):

@@ -7,11 +7,12 @@ gateway in router_gateway; both are ports.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deuteron.resources import addresses, numbers, owners, port, router_gateway, rows, subnet
+from deuteron.resources import addresses, conversion, numbers, owners, port, router_gateway, rows, subnet
 from deuteron.resources.address_types import ROUTES
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
+from deuteron.resources.distribution import Rung
 from deuteron.resources.errors import BadRequest, NotBuiltYet
 from deuteron.resources.hosts import forget_wishes
 from deuteron.resources.l3_errors import InvalidRoutes, RouterInUse, RouterNotFound, RoutesExhausted
@@ -84,6 +85,7 @@ def delete(call: Call, row: Item) -> None:
         raise RouterInUse(router_id=row["id"], reason=f"has ports still attached: {listed}")
     row = router_gateway.change(call, resource, row, None)
     rows.remove(call, resource, row["id"])
+    conversion.forget(call.tx, row["id"])
     numbers.freed(call.tx, resource.table.c.number, row["number"])
 
 
@@ -158,6 +160,8 @@ resource = Resource(
         ),
         "enable_snat": Attr(type=BOOLEAN, default=True, visible=False),
         "number": Attr(type=integer(1, MAX_NUMBER), default=UNSET, visible=False, unique=True),
+        "rung": Attr(type=integer(Rung.CENTRAL, Rung.DISTRIBUTED), default=int(Rung.CENTRAL), visible=False),
+        "rung_host": Attr(type=line(255), default="", visible=False),
     },
     create=create,
     update=update,
