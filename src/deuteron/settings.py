@@ -59,6 +59,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes; a VXLAN network gets 50 less."""
     base_mac: str = "fa:16:3e:00:00:00"
     """The first three octets of new MAC addresses."""
+    dvr_base_mac: str = "fa:16:3f:00:00:00"
+    """The first three octets of the hosts' own MAC addresses with which distributed routers' packets travel;
+    others than those of base_mac."""
     dns_domain: str = "openstacklocal"
     """The domain of instances whose network has none."""
     max_dns_nameservers: int = 5
@@ -78,6 +81,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is counted to find the host that serves the least DHCP."""
     l3_ha: bool = False
     """Whether a new router whose creator does not say is redundant."""
+    router_distributed: bool = False
+    """Whether a new router whose creator does not say is distributed."""
     max_l3_agents_per_router: int = 3
     """Candidate hosts of a redundant router; 0 for all."""
     ha_candidate_replacement_delay: float = 300.0

@@ -96,7 +96,7 @@ class Cloud:
         self.db = Database(url)
         self.hub = Hub(self.db, self.settings.dns_domain, threading.Event())
         self.hub.start()
-        self.reports = Reports(self.db, self.hub, self.settings.agent_down_time)
+        self.reports = Reports(self.db, self.hub, self.settings.agent_down_time, self.settings.dvr_base_mac)
         self.placement = Placement(self.db, self.settings)
         self.placement.start()
         self.agents: dict[str, Agent] = {}

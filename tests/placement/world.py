@@ -63,7 +63,7 @@ class World(Cloud):
         self.settings = ServerSettings(database=url, **settings)
         self.db = Database(url)
         self.hub = Hub(self.db, self.settings.dns_domain, threading.Event())
-        self.reports = Reports(self.db, self.hub, self.settings.agent_down_time)
+        self.reports = Reports(self.db, self.hub, self.settings.agent_down_time, self.settings.dvr_base_mac)
         self.placement = Placement(self.db, self.settings)
         self.agents: dict[str, Agent] = {}
 

@@ -134,6 +134,7 @@ def _report_writer(settings: AgentSettings, parsed: ParsedSettings) -> Callable[
             version=__version__,
             contests=news.contests,
             uplinks=news.uplinks,
+            agent_mode=settings.agent_mode,
         )
 
     return write

@@ -10,6 +10,7 @@ import msgspec
 from deuteron.config import ConfigError
 
 Role = Literal["l2", "l3", "dhcp", "metadata"]
+AgentMode = Literal["legacy", "dvr", "dvr_snat", "dvr_no_external"]
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +26,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     roles: str = "l2,l3,dhcp,metadata"
     bridge_mappings: str = ""
     """Physical networks and their devices: "external:eth2,storage:eth3"."""
+    agent_mode: AgentMode = "legacy"
+    """Which parts of routers the host carries: central ones (legacy), distributed ones (dvr, or without an
+    external network dvr_no_external), or both (dvr_snat)."""
     zone: str = "nova"
     state_dir: str = "/var/lib/deuteron"
     run_dir: str = "/run/deuteron"

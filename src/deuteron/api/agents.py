@@ -110,7 +110,8 @@ class _Endpoint:
                 )
                 hub.start()
                 self._hub = hub
-                self._reports = Reports(services.db, hub, services.settings.agent_down_time)
+                settings = services.settings
+                self._reports = Reports(services.db, hub, settings.agent_down_time, settings.dvr_base_mac)
                 self._tasks.add(asyncio.create_task(self._end_streams()))
             return self._hub, self._reports
 

@@ -14,6 +14,7 @@ from deuteron import policy
 from deuteron.api import auth, discovery, errors, v2
 from deuteron.api.requestlog import RequestLog
 from deuteron.api.services import Services
+from deuteron.config import ConfigError
 from deuteron.resources import registry
 from deuteron.resources.errors import NeutronError
 from deuteron.settings import KeystoneSettings, ServerSettings
@@ -27,6 +28,7 @@ def app(settings: ServerSettings, db: Database, keystone: KeystoneSettings | Non
 
     Its `state.services` is what the handlers were given. Raises ConfigError and PolicyError.
     """
+    _refuse_equal_macs(settings)
     known = registry.load()
     rules = policy.load(known.rules, Path(settings.policy_file) if settings.policy_file else None)
     services = Services(settings, db, known, rules)
@@ -54,6 +56,15 @@ def app(settings: ServerSettings, db: Database, keystone: KeystoneSettings | Non
     )
     application.state.services = services
     return application
+
+
+def _refuse_equal_macs(settings: ServerSettings) -> None:
+    """Raise ConfigError if a host's DVR MAC could be a port's MAC."""
+    if settings.base_mac[:8].lower() == settings.dvr_base_mac[:8].lower():
+        raise ConfigError(
+            f"[server] dvr_base_mac = {settings.dvr_base_mac!r}: its first three octets are those of "
+            "base_mac; set others, such as fa:16:3f"
+        )
 
 
 def _authenticate(settings: ServerSettings, keystone: KeystoneSettings) -> auth.Authenticate:

@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bridge-mappings", metavar="NETWORK:DEVICE,...", help="physical networks and their devices"
     )
+    parser.add_argument(
+        "--agent-mode",
+        metavar="MODE",
+        help="legacy, dvr, dvr_snat or dvr_no_external: which parts of routers it carries (default: legacy)",
+    )
     parser.add_argument("--zone", help="availability zone (default: nova)")
     parser.add_argument("--state-dir", metavar="DIR", help="default: /var/lib/deuteron")
     parser.add_argument("--run-dir", metavar="DIR", help="default: /run/deuteron")

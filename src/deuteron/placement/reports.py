@@ -4,6 +4,7 @@ In memory, and only here, is which ports each agent says are up: whoever becomes
 its routers' ports up long before. After a restart of the server agents say all of it again (`Report.full`).
 """
 
+import secrets
 import threading
 import time
 from collections.abc import Collection, Iterable
@@ -18,7 +19,7 @@ from deuteron.plan.hub import Hub
 from deuteron.plan.state import Candidate, State
 from deuteron.plan.units import ContestReport, ElectionReport, Report
 from deuteron.resources import port as ports
-from deuteron.resources.hosts import candidate_changed, host, router_candidate
+from deuteron.resources.hosts import DVR_MODES, candidate_changed, host, router_candidate
 from deuteron.resources.owners import DHCP
 from deuteron.store import Database, Tx
 
@@ -39,9 +40,10 @@ class _Known(msgspec.Struct):
 class Reports:
     """Takes reports, from any thread."""
 
-    def __init__(self, db: Database, hub: Hub, agent_down_time: float) -> None:
+    def __init__(self, db: Database, hub: Hub, agent_down_time: float, dvr_base_mac: str) -> None:
         self._db = db
         self._hub = hub
+        self._dvr_base_mac = dvr_base_mac
         self._interval = min(MAX_SEEN_INTERVAL, agent_down_time / 4)
         self._lock = threading.Lock()
         self._hosts: dict[str, _Known] = {}
@@ -63,7 +65,17 @@ class Reports:
         row_changed = row != known.row
         contests = () if report.contests == known.contests else report.contests
         if flush or row_changed or statuses or report.elections or contests or acknowledged:
-            changes = _Changes(name, now, row, statuses, report.elections, contests, acknowledged, flush)
+            changes = _Changes(
+                name,
+                now,
+                row,
+                statuses,
+                report.elections,
+                contests,
+                acknowledged,
+                flush,
+                self._dvr_base_mac,
+            )
             for deleted in self._db.write_now(changes.write):
                 self._forget(deleted)
         known.row = row
@@ -105,10 +117,11 @@ class _Changes(msgspec.Struct, frozen=True):
     contests: tuple[ContestReport, ...]
     acknowledged: list[Candidate]
     seen: dict[str, float]
+    dvr_base_mac: str
 
     def write(self, tx: Tx) -> list[str]:
         """Write it; return the hosts that are not there any more."""
-        _store_host(tx, self.host, self.row, self.now)
+        _store_host(tx, self.host, self.row, self.now, self.dvr_base_mac)
         deleted = []
         for other, last in self.seen.items():
             seen = update(host).where(host.c.name == other).values(last_seen=last)
@@ -140,13 +153,16 @@ def _row(report: Report) -> dict[str, object]:
         "started": report.started,
         "problems": report.problems,
         "uplinks": [msgspec.to_builtins(uplink) for uplink in report.uplinks],
+        "agent_mode": report.agent_mode,
     }
 
 
-def _store_host(tx: Tx, name: str, row: dict[str, Any], now: float) -> None:
+def _store_host(tx: Tx, name: str, row: dict[str, Any], now: float, dvr_base_mac: str) -> None:
     found = tx.execute(select(host).where(host.c.name == name)).first()
     before = {} if found is None else found.problems_since
     row = {**row, "problems_since": {key: before.get(key, now) for key in row["problems"]}}
+    if row["agent_mode"] in DVR_MODES and (found is None or found.dvr_mac is None):
+        row["dvr_mac"] = _free_dvr_mac(tx, dvr_base_mac)
     if found is None:
         tx.execute(insert(host).values(name=name, created=now, last_seen=now, agents={}, **row))
         tx.changed("host", name, "create")
@@ -154,6 +170,15 @@ def _store_host(tx: Tx, name: str, row: dict[str, Any], now: float) -> None:
     tx.execute(update(host).where(host.c.name == name).values(last_seen=now, **row))
     if any(found._mapping[key] != value for key, value in row.items() if key not in _UNTOLD):
         tx.changed("host", name, "update")
+
+
+def _free_dvr_mac(tx: Tx, base: str) -> str:
+    """Return a DVR MAC that no host has. Another one may take it at once: then the report is told again."""
+    taken = set(tx.execute(select(host.c.dvr_mac)).scalars())
+    while True:
+        mac = base[:8] + "".join(f":{byte:02x}" for byte in secrets.token_bytes(3))
+        if mac not in taken:
+            return mac
 
 
 def _port_statuses(

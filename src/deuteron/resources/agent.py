@@ -94,7 +94,7 @@ def _configuration(row: Any, role: str) -> dict[str, Any]:
             "physical_networks": row.physical_networks,
             "problems": row.problems,
         }
-    return {"agent_mode": "legacy"} if role == "l3" else {}
+    return {"agent_mode": row.agent_mode} if role == "l3" else {}
 
 
 def _time(seconds: float) -> str:

@@ -54,10 +54,13 @@ host = Table(
     Column("agents", Json, nullable=False),
     Column("uplinks", Json, nullable=False, default=list),
     Column("problems_since", Json, nullable=False, default=dict),
+    Column("agent_mode", String(16), nullable=False, default="legacy"),
+    Column("dvr_mac", String(17), index=True, unique=True),
 )
 """Times are Unix times; `problems_since` is when each of the `problems` was told first. `agents` is what the
 API set for its agents, by their type: see `AgentSettings`; `uplinks` is which next hops answer it: see
-deuteron.plan.units.UplinkReport."""
+deuteron.plan.units.UplinkReport. `dvr_mac` is what stands for the gateways' MACs of distributed routers when
+the host speaks for them on the underlay; it gets one when it first says that it may carry parts of them."""
 
 dhcp_server = Table(
     "dhcp_server",
@@ -268,6 +271,14 @@ instance_metadata = Table(
     Column("public_keys", Json, nullable=False),
     Column("metadata", Json, nullable=False),
 )
+
+
+DVR_MODES = frozenset({"dvr", "dvr_snat", "dvr_no_external"})
+"""Agent modes of hosts that carry distributed parts of routers."""
+CENTRAL_MODES = frozenset({"legacy", "dvr_snat"})
+"""Agent modes of hosts that carry central parts of routers."""
+SNAT_MODES = frozenset({"dvr_snat"})
+"""Agent modes of hosts that carry central parts of routers that have distributed parts."""
 
 
 class HostNotFound(NotFound):
