@@ -6,6 +6,8 @@ IP 203.0.113.50; another instance 10.0.0.6 beside it.
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -243,24 +245,30 @@ class Scene:
 
     @contextlib.contextmanager
     def probes(self, seconds: float) -> Iterator[dict[str, Any]]:
-        """Probe SNAT (instance to outside) and the floating IP (outside to instance) meanwhile."""
-        script = str(Path(__file__).with_name("probe.py"))
-        words = [sys.executable, script]
+        """Probe SNAT (instance to outside) and the floating IP (outside to instance) meanwhile.
+
+        For these seconds, or for as long as the block takes; what was met is there after the block.
+        """
+        prober = [sys.executable, "-m", "deuteron.lab.prober", "--duration", str(seconds + 60)]
         running = {
             "snat": self.compute.start(
-                "ip", "netns", "exec", "vm", *words, "203.0.113.1", str(seconds), stdout=subprocess.PIPE
+                "ip", "netns", "exec", "vm", *prober, "icmp:203.0.113.1", stdout=subprocess.PIPE
             ),
-            "floating": self.outside.start(*words, FLOATING, str(seconds), stdout=subprocess.PIPE),
+            "floating": self.outside.start(*prober, f"icmp:{FLOATING}", stdout=subprocess.PIPE),
         }
         found: dict[str, Any] = {}
-        for process in running.values():
-            assert process.stdout
-            assert process.stdout.readline() == "go\n"
         try:
-            yield found
-        finally:
             for name, process in running.items():
-                found[name] = json.loads(process.communicate(timeout=seconds + 30)[0])
+                assert process.stdout
+                assert "ready" in process.stdout.readline(), f"no answer to the probes of {name}"
+            end = time.monotonic() + seconds
+            yield found
+            time.sleep(max(0.0, end - time.monotonic()))
+        finally:
+            for process in running.values():
+                os.killpg(process.pid, signal.SIGTERM)  # nsenter, its parent, would not pass it on
+            for name, process in running.items():
+                (found[name],) = json.loads(process.communicate(timeout=30)[0])["probes"]
 
 
 @contextlib.contextmanager
