@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import String
 
 from deuteron.resources.addresses import parse_address, parse_network
-from deuteron.resources.attribute import Type
-from deuteron.resources.types import integer, is_uuid, known_keys, list_of, or_null, shown
+from deuteron.resources.attribute import UNSET, Type
+from deuteron.resources.types import empty_if_null, integer, is_uuid, known_keys, list_of, or_null, shown
 from deuteron.store import Json
 
 _FAMILY = integer(4, 6)
@@ -117,6 +117,8 @@ IP_VERSION = Type(_ip_version, _FAMILY.column, _FAMILY.from_query)
 IP_OR_NULL = or_null(IP)
 CIDR = Type(_cidr, String(49), _lenient(_cidr))
 MAC = Type(_mac, String(17), _lenient(_mac))
+MAC_OR_ANY = empty_if_null(MAC, UNSET)
+"""Null asks for one that is made."""
 FIXED_IPS = Type(_fixed_ips, None)
 POOLS = Type(list_of(_pool, what="pool").convert, Json())
 NAMESERVERS = list_of(_nameserver, what="nameserver")

@@ -18,7 +18,7 @@ from deuteron.resources import (
     service_types,
     subnet,
 )
-from deuteron.resources.address_types import ADDRESS_PAIRS, FIXED_IPS, MAC
+from deuteron.resources.address_types import ADDRESS_PAIRS, FIXED_IPS, MAC_OR_ANY
 from deuteron.resources.addresses import parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
@@ -91,9 +91,7 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     """Change a port."""
     groups = port_security.after(call, row, changes)
     wanted = changes.pop("fixed_ips", None)
-    mac = changes["mac_address"] if "mac_address" in changes else row["mac_address"]
-    if mac != row["mac_address"]:
-        _check_new_mac(call, row, mac)
+    mac = _new_mac(call, row, changes)
     if HOST in changes and changes[HOST] != row[HOST]:
         changes.update(vif(changes[HOST]), status="DOWN")
     if "extra_dhcp_opts" in changes:
@@ -156,22 +154,37 @@ def _insert(call: Call, values: Item) -> Item:
             raise MacAddressInUse(net_id=values["network_id"], mac=given)
         return row
     for _ in range(_MAC_TRIES):
-        mac = call.settings.base_mac[:8] + "".join(f":{byte:02x}" for byte in secrets.token_bytes(3))
-        row = rows.insert(call, resource, {**values, "mac_address": mac})
+        row = rows.insert(call, resource, {**values, "mac_address": _any_mac(call)})
         if row is not None:
             return row
     raise NetworkMacAddressGenerationFailure(net_id=values["network_id"])
 
 
-def _check_new_mac(call: Call, row: Item, mac: str) -> None:
-    if row[HOST]:
+def _any_mac(call: Call) -> str:
+    return call.settings.base_mac[:8] + "".join(f":{byte:02x}" for byte in secrets.token_bytes(3))
+
+
+def _new_mac(call: Call, row: Item, changes: Item) -> str:
+    """Return the MAC address after a change, and put one into the changes where any is asked for."""
+    if changes.get("mac_address") is UNSET:
+        made = (_any_mac(call) for _ in range(_MAC_TRIES))
+        changes["mac_address"] = next((mac for mac in made if not _is_used(call, row, mac)), UNSET)
+        if changes["mac_address"] is UNSET:
+            raise NetworkMacAddressGenerationFailure(net_id=row["network_id"])
+    mac: str = {**row, **changes}["mac_address"]
+    if mac != row["mac_address"] and row[HOST]:
         raise PortBound(
             port_id=row["id"], vif_type=row["binding:vif_type"], old_mac=row["mac_address"], new_mac=mac
         )
+    if mac != row["mac_address"] and _is_used(call, row, mac):
+        raise MacAddressInUse(net_id=row["network_id"], mac=mac)
+    return mac
+
+
+def _is_used(call: Call, row: Item, mac: str) -> bool:
     table = resource.table
     statement = select(table.c.id).where(table.c.network_id == row["network_id"], table.c.mac_address == mac)
-    if call.tx.execute(statement).first() is not None:
-        raise MacAddressInUse(net_id=row["network_id"], mac=mac)
+    return call.tx.execute(statement).first() is not None
 
 
 def _is_automatic(call: Call, row: Item, fixed: Mapping[str, str]) -> bool:
@@ -277,7 +290,7 @@ resource = Resource(
         "network_id": Attr(type=UUID, post=True, references="network.id"),
         "admin_state_up": Attr(type=BOOLEAN, default=True, post=True, put=True),
         "status": Attr(type=line(16), default="DOWN"),
-        "mac_address": Attr(type=MAC, default=UNSET, post=True, put=True),
+        "mac_address": Attr(type=MAC_OR_ANY, default=UNSET, post=True, put=True),
         "fixed_ips": Attr(
             type=FIXED_IPS, default=UNSET, post=True, put=True, stored=False, filter=False, sort=False
         ),
@@ -354,6 +367,11 @@ DECLARES = (
         description="Ports that have a security group",
     ),
     Alias(alias="dns-integration", name="DNS Integration", description="Names of ports"),
+    Alias(
+        alias="port-mac-address-regenerate",
+        name="Port MAC address regenerate",
+        description="A MAC address of null is a new one",
+    ),
     Alias(alias="dns-domain-ports", name="dns_domain for ports", description="Domains of ports"),
     Alias(
         alias="ip-substring-filtering",
