@@ -70,6 +70,7 @@ def routes(services: Services) -> list[Route]:
                 "links": [{"rel": "self", "href": f"{_base(request)}/v2.0/{resource.path}"}],
             }
             for resource in services.registry.resources.values()
+            if not resource.parent
         ]
         return _answer({"resources": resources})
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -39,7 +40,7 @@ class _Endpoint:
         self.resource = resource
 
     def routes(self) -> list[Route]:
-        resource, path = self.resource, f"/v2.0/{self.resource.path}"
+        resource, path = self.resource, f"/v2.0/{_path(self.services, self.resource)}"
         found = [Route(path + "/{id}", self.show, methods=["GET"])]
         if resource.listable:
             found.append(Route(path, self.listing, methods=["GET"]))
@@ -81,7 +82,8 @@ class _Endpoint:
         return await codec.body(request, self.services.settings.max_request_body_size)
 
     async def listing(self, request: Request) -> Response:
-        query = listquery.parse(request, self.services.settings.pagination_max_limit)
+        limit = self.services.settings.pagination_max_limit
+        query = replace(listquery.parse(request, limit), parent=_parent(request))
 
         prepare = self.resource.before_listing
 
@@ -100,21 +102,21 @@ class _Endpoint:
         fields = listquery.parse_fields(request)
 
         def work(call: Call) -> Item:
-            return operations.show(call, self.resource, request.path_params["id"], fields)
+            return operations.show(call, self.resource, request.path_params["id"], fields, _parent(request))
 
         writes = self.resource.show is not None
-        return _answer({self.resource.name: await self._run(request, writes, work)})
+        return _answer({self.resource.member: await self._run(request, writes, work)})
 
     async def create(self, request: Request) -> Response:
         resource, body = self.resource, await self._body(request)
-        if isinstance(body, dict) and resource.collection in body and resource.name not in body:
+        if isinstance(body, dict) and resource.collection in body and resource.member not in body:
             return await self._create_many(request, body[resource.collection])
         attributes = _unwrapped(resource, body)
 
         def work(call: Call) -> Item:
-            return operations.create(call, resource, attributes)
+            return operations.create(call, resource, attributes, _parent(request))
 
-        return _answer({resource.name: await self._run(request, True, work)}, 201)
+        return _answer({resource.member: await self._run(request, True, work)}, 201)
 
     async def _create_many(self, request: Request, bodies: Any) -> Response:
         resource = self.resource
@@ -122,7 +124,8 @@ class _Endpoint:
             raise HTTPBadRequest(msg="Resources required")
 
         def work(call: Call) -> list[Item]:
-            return [operations.create(call, resource, _bulk_item(resource, one)) for one in bodies]
+            items = [_bulk_item(resource, one) for one in bodies]
+            return [operations.create(call, resource, one, _parent(request)) for one in items]
 
         return _answer({resource.collection: await self._run(request, True, work)}, 201)
 
@@ -131,15 +134,18 @@ class _Endpoint:
         attributes = _unwrapped(resource, await self._body(request))
 
         def work(call: Call) -> Item:
-            return operations.update(call, resource, request.path_params["id"], attributes, revision)
+            id_ = request.path_params["id"]
+            return operations.update(call, resource, id_, attributes, revision, _parent(request))
 
-        return _answer({resource.name: await self._run(request, True, work)})
+        return _answer({resource.member: await self._run(request, True, work)})
 
     async def delete(self, request: Request) -> Response:
         revision = _if_match(request)
 
         def work(call: Call) -> None:
-            operations.delete(call, self.resource, request.path_params["id"], revision)
+            operations.delete(
+                call, self.resource, request.path_params["id"], revision, parent=_parent(request)
+            )
 
         await self._run(request, True, work)
         return Response(status_code=204)
@@ -219,16 +225,29 @@ def _answer(body: Any, status: int = 200) -> Response:
 def _unwrapped(resource: Resource, body: Any) -> Any:
     if body is None:
         raise HTTPBadRequest(msg="Resource body required")
-    if not isinstance(body, dict) or resource.name not in body:
-        raise HTTPBadRequest(msg=f"Unable to find '{resource.name}' in request body")
-    return body[resource.name]
+    if not isinstance(body, dict) or resource.member not in body:
+        raise HTTPBadRequest(msg=f"Unable to find '{resource.member}' in request body")
+    return body[resource.member]
 
 
 def _bulk_item(resource: Resource, one: Any) -> Any:
     """In a bulk request each item may stand for itself or be wrapped in the resource's name."""
-    if isinstance(one, dict) and isinstance(one.get(resource.name), dict) and len(one) == 1:
-        return one[resource.name]
+    if isinstance(one, dict) and isinstance(one.get(resource.member), dict) and len(one) == 1:
+        return one[resource.member]
     return one
+
+
+def _path(services: Services, resource: Resource) -> str:
+    if not resource.parent:
+        return resource.path
+    above = next(one for one in services.registry.resources.values() if one.name == resource.parent)
+    return f"{above.path}/{{parent}}/{resource.path}"
+
+
+def _parent(request: Request) -> str:
+    """Return the object below which a path is; "" for none."""
+    parent: str = request.path_params.get("parent", "")
+    return parent
 
 
 def _clean(resource: Resource, request: Request) -> str:

@@ -15,6 +15,7 @@ from deuteron.resources import rows
 from deuteron.resources.call import Call
 from deuteron.resources.errors import HTTPBadRequest, InvalidScope, PolicyNotAuthorized
 from deuteron.resources.resource import Item, Resource
+from deuteron.resources.types import shown
 from deuteron.store import metadata
 
 SHARED, EXTERNAL = "access_as_shared", "access_as_external"
@@ -95,6 +96,14 @@ def get(call: Call, resource: Resource, id_: str, lock: bool = False) -> Item:
     return row
 
 
+def get_seen(call: Call, name: str, id_: str) -> Item:
+    """Return a row of the resource of this name; raise not found unless the caller sees it."""
+    resource = _resource(name)
+    if "\0" in id_:
+        raise resource.not_found(id=shown(id_))
+    return get(call, resource, id_)
+
+
 def refuse_unseen(call: Call, resource: Resource, values: Item) -> None:
     """Raise not found for what a request refers to and the caller does not see."""
     if call.who is None:
@@ -146,21 +155,27 @@ def holds(call: Call, resource: Resource, tree: Tree, target: Mapping[str, Any])
         case Never(part):
             return not holds(call, resource, part, target)
         case Match(path, values):
-            return _at(call, path, target) in values
+            return _at(call, resource, path, target) in values
         case Field():
             return _field_holds(call, resource, tree, target)
     raise AssertionError(f"{tree} says nothing of an object")
 
 
-def _at(call: Call, path: str, target: Mapping[str, Any]) -> Any:
+def _at(call: Call, resource: Resource, path: str, target: Mapping[str, Any]) -> Any:
     path = "project_id" if path == "tenant_id" else path
     if path in target:
         return target[path]
-    parent, _, name = path.partition(":")
+    parent, name = _of_another(resource, path)
     id_ = target.get(f"{parent}_id")
     if not name or not isinstance(id_, str) or parent not in metadata.tables:
         return None
     return _once(call, _resource(parent), id_).get(name)
+
+
+def _of_another(resource: Resource, path: str) -> tuple[str, str]:
+    """Return which other resource's attribute a path names, and which attribute."""
+    other, _, name = path.partition(":")
+    return resource.parent if other == "ext_parent" else other, name
 
 
 def _field_holds(call: Call, resource: Resource, field: Field, target: Mapping[str, Any]) -> bool:
@@ -205,7 +220,7 @@ def _sql_match(resource: Resource, path: str, values: frozenset[str]) -> ColumnE
     path = "project_id" if path == "tenant_id" else path
     if path in resource.attributes:
         return resource.column(path).in_(sorted(values))
-    parent, _, name = path.partition(":")
+    parent, name = _of_another(resource, path)
     if f"{parent}_id" not in resource.attributes or parent not in metadata.tables:
         return false()
     owner = metadata.tables[parent]

@@ -16,12 +16,18 @@ from deuteron.resources.resource import Child, Extension, Item, Resource
 from deuteron.resources.types import shown
 
 
-def create(call: Call, resource: Resource, body: Any) -> Item:
-    """Create an object from the attributes of a request; return it as it is shown."""
+def create(call: Call, resource: Resource, body: Any, parent: str = "") -> Item:
+    """Create an object from the attributes of a request; return it as it is shown.
+
+    Here and below, `parent` is the object below which it lives, for a resource that lives below another.
+    """
     access.refuse_scope(call)
+    _check_parent(call, resource, parent)
     given = _validated(resource, body, "post")
     access.refuse_unseen(call, resource, given)
     values = _with_defaults(call, resource, given)
+    if parent:
+        values[f"{resource.parent}_id"] = parent
     access.check_create(call, resource, values, given)
     quota.take(call, resource, values)
     row = resource.create(call, values) if resource.create else rows.create(call, resource, values)
@@ -33,24 +39,31 @@ def create(call: Call, resource: Resource, body: Any) -> Item:
     return present(call, resource, [{**_stored_by_extensions(resource, values), **row}])[0]
 
 
-def show(call: Call, resource: Resource, id_: str, fields: frozenset[str] = frozenset()) -> Item:
+def show(
+    call: Call, resource: Resource, id_: str, fields: frozenset[str] = frozenset(), parent: str = ""
+) -> Item:
     """Return one object."""
     access.refuse_scope(call)
+    _check_parent(call, resource, parent)
     if resource.show:
         return resource.show(call, id_, fields)
-    return present(call, resource, [get(call, resource, id_)], fields)[0]
+    return present(call, resource, [get(call, resource, id_, parent=parent)], fields)[0]
 
 
 def listing(call: Call, resource: Resource, query: Query) -> list[Item]:
     """Return the objects that a query asks for, of those that the caller sees."""
     access.refuse_scope(call)
+    _check_parent(call, resource, query.parent)
     return present(call, resource, queries.rows(call, resource, query), query.fields)
 
 
-def update(call: Call, resource: Resource, id_: str, body: Any, revision: int | None = None) -> Item:
+def update(
+    call: Call, resource: Resource, id_: str, body: Any, revision: int | None = None, parent: str = ""
+) -> Item:
     """Change an object; `revision` is the one it must have. Return it as it is shown."""
     access.refuse_scope(call)
-    row = get(call, resource, id_, lock=True)
+    _check_parent(call, resource, parent)
+    row = get(call, resource, id_, lock=True, parent=parent)
     changes = _validated(resource, body, "put")
     access.refuse_unseen(call, resource, changes)
     access.check_update(call, resource, row, changes)
@@ -66,10 +79,11 @@ def update(call: Call, resource: Resource, id_: str, body: Any, revision: int | 
     return present(call, resource, [row])[0]
 
 
-def delete(call: Call, resource: Resource, id_: str, revision: int | None = None) -> None:
+def delete(call: Call, resource: Resource, id_: str, revision: int | None = None, parent: str = "") -> None:
     """Delete an object; `revision` is the one it must have."""
     access.refuse_scope(call)
-    row = get(call, resource, id_, lock=True)
+    _check_parent(call, resource, parent)
+    row = get(call, resource, id_, lock=True, parent=parent)
     access.check(call, resource, f"delete_{resource.name}", row)
     _check_revision(row, revision)
     for extension in resource.extensions:
@@ -173,7 +187,13 @@ def present(
     return result
 
 
-def get(call: Call, resource: Resource, id_: str, lock: bool = False) -> Item:
+def _check_parent(call: Call, resource: Resource, id_: str) -> None:
+    """Raise not found unless the caller sees the object below which this is."""
+    if resource.parent:
+        access.get_seen(call, resource.parent, id_)
+
+
+def get(call: Call, resource: Resource, id_: str, lock: bool = False, parent: str = "") -> Item:
     """Return an object that the caller sees, with what extensions store for it. Raises not found."""
     if "\0" in id_:
         raise resource.not_found(id=shown(id_))
@@ -182,6 +202,8 @@ def get(call: Call, resource: Resource, id_: str, lock: bool = False) -> Item:
     else:
         row = rows.find(call, resource, id_, lock)
     if row is None or not access.sees(call, resource, row):
+        raise resource.not_found(id=shown(id_))
+    if parent and row[f"{resource.parent}_id"] != parent:
         raise resource.not_found(id=shown(id_))
     if resource.rows is not None:
         return row

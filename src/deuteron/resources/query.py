@@ -24,6 +24,8 @@ class Query:
     limit: int = 0
     marker: str | None = None
     reverse: bool = False
+    parent: str = ""
+    """Of a resource that lives below another: below which object."""
     changed_since: str | None = None
     """Only what changed at this time or later, as timestamps are shown."""
 
@@ -37,6 +39,8 @@ def rows(call: Call, resource: Resource, query: Query) -> list[Item]:
     statement, names = _select(resource)
     if (seen := access.condition(call, resource)) is not None:
         statement = statement.where(seen)
+    if query.parent:
+        statement = statement.where(resource.column(f"{resource.parent}_id") == query.parent)
     for name, texts in query.filters.items():
         statement = statement.where(_condition(call, resource, name, texts))
     if query.changed_since is not None:

@@ -32,6 +32,16 @@ STANDARD: Mapping[str, Attr] = {
 }
 """What every resource has."""
 
+_BELOW: Mapping[str, Attr] = {
+    "name": Attr(type=line(), default="", stored=False, visible=False),
+    "description": Attr(type=text(255), default="", stored=False, visible=False),
+    "project_id": Attr(type=line(), default=UNSET, post=True, stored=False, visible=False),
+    "created_at": Attr(type=line(20), default=UNSET, visible=False),
+    "updated_at": Attr(type=line(20), default=UNSET, visible=False),
+    "revision_number": Attr(type=integer(0, 2**63 - 1), default=UNSET, visible=False),
+}
+"""What of it a resource shows that lives below another: nothing but its id."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Alias:
@@ -117,6 +127,11 @@ class Resource:
     attributes: Mapping[str, Attr]
     path: str = ""
     """Below /v2.0, where that is not the collection's name."""
+    parent: str = ""
+    """The resource below each of whose objects it has a collection: /PARENTS/ID/COLLECTION. It has an
+    attribute PARENT_id and goes with its parent; who owns that one is `ext_parent` in rules of policy."""
+    member: str = ""
+    """What one is called in bodies, where that is not its name."""
     not_found: type[NotFound] = NotFound
     constraints: Sequence[SchemaItem] = ()
     create: Callable[[Call, Item], Item] | None = None
@@ -145,11 +160,21 @@ class Resource:
     def __post_init__(self) -> None:
         """Derive the path and the table."""
         self.path = self.path or self.collection
+        self.member = self.member or self.name
         if self.rows is None:
-            self.attributes = {**STANDARD, **self.attributes}
+            self.attributes = {**STANDARD, **self._of_parent(), **self.attributes}
             columns = [_column(name, attr) for name, attr in self.attributes.items() if attr.stored]
             self.table = Table(self.name, metadata, *columns, *self.constraints, info={"resource": self})
         self.stored = tuple(name for name, attr in self.attributes.items() if attr.stored)
+
+    def _of_parent(self) -> Mapping[str, Attr]:
+        if not self.parent:
+            return {}
+        references = f"{self.parent}.id"
+        own = Attr(
+            type=UUID, default=UNSET, visible=False, references=references, on_delete="CASCADE", index=True
+        )
+        return {**_BELOW, f"{self.parent}_id": own}
 
     def extend(self, extension: Extension) -> None:
         """Take in what another module adds."""
