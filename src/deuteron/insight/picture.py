@@ -26,7 +26,7 @@ from deuteron.resources.hosts import (
     router_move,
     shortfall,
 )
-from deuteron.resources.scheduling import physical_networks
+from deuteron.resources.router_ports import physical_networks
 from deuteron.store import Tx
 
 MAX_INCIDENTS = 20

@@ -36,6 +36,8 @@ Kind = Literal[
     "rebalance_done",
     "incident",
     "incident_ended",
+    "converted",
+    "conversion_failed",
 ]
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from deuteron.placement import moves, routers
 from deuteron.placement.cloud import look
-from deuteron.resources import router, rows
+from deuteron.resources import conversion, router, rows
 from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, HTTPBadRequest
 from deuteron.resources.hosts import Wishes, forget_wishes, router_history, router_move, wishes_of
@@ -19,6 +19,12 @@ class RouterIsMoving(Conflict):
     """`id`, `move`."""
 
     message = "Router {id} is moving already (move {move})."
+
+
+class RouterIsConverting(Conflict):
+    """`id`."""
+
+    message = "Router {id} is being converted."
 
 
 class HostCannotCarryRouter(Conflict):
@@ -33,6 +39,8 @@ def move(call: Call, router_id: str, host: str) -> dict[str, Any]:
     running = moves.running(call.tx, router_id)
     if running:
         raise RouterIsMoving(id=router_id, move=running.id)
+    if conversion.running_of(call.tx, router_id):
+        raise RouterIsConverting(id=router_id)
     reason = _objection(call, router_id, host)
     if reason:
         raise HostCannotCarryRouter(host=host, id=router_id, reason=reason)

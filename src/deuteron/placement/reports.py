@@ -16,9 +16,10 @@ from sqlalchemy import insert, select, update
 from deuteron.placement import elections, ha_ports
 from deuteron.plan.compute import active_host
 from deuteron.plan.hub import Hub
-from deuteron.plan.state import Candidate, State
+from deuteron.plan.state import Candidate, Part, State
 from deuteron.plan.units import ContestReport, ElectionReport, Report
 from deuteron.resources import port as ports
+from deuteron.resources.conversion import router_part
 from deuteron.resources.hosts import DVR_MODES, candidate_changed, host, router_candidate
 from deuteron.resources.owners import DHCP
 from deuteron.store import Database, Tx
@@ -60,11 +61,13 @@ class Reports:
             flush = self._due(now)
             known.up = _up(known.up, report)
             up = frozenset(known.up)
-        acknowledged = self._hub.acknowledged(name, report.revision, frozenset(report.problems))
+        problems = frozenset(report.problems)
+        acknowledged = self._hub.acknowledged(name, report.revision, problems)
+        followed = self._hub.followed(name, report.revision, problems)
         statuses = self._statuses(name, report, up)
         row_changed = row != known.row
         contests = () if report.contests == known.contests else report.contests
-        if flush or row_changed or statuses or report.elections or contests or acknowledged:
+        if flush or row_changed or statuses or report.elections or contests or acknowledged or followed:
             changes = _Changes(
                 name,
                 now,
@@ -73,6 +76,7 @@ class Reports:
                 report.elections,
                 contests,
                 acknowledged,
+                followed,
                 flush,
                 self._dvr_base_mac,
             )
@@ -116,6 +120,7 @@ class _Changes(msgspec.Struct, frozen=True):
     elections: tuple[ElectionReport, ...]
     contests: tuple[ContestReport, ...]
     acknowledged: list[Candidate]
+    followed: list[Part]
     seen: dict[str, float]
     dvr_base_mac: str
 
@@ -134,6 +139,7 @@ class _Changes(msgspec.Struct, frozen=True):
         if self.elections:
             ha_ports.follow_status(tx, self.host)
         _acknowledge(tx, self.acknowledged)
+        _follow(tx, self.followed)
         return deleted
 
 
@@ -245,3 +251,11 @@ def _acknowledge(tx: Tx, candidates: Iterable[Candidate]) -> None:
         values = {"applied": candidate.version}
         if tx.execute(update(router_candidate).where(*mine).values(values)).rowcount:
             candidate_changed(tx, candidate.router, candidate.host)
+
+
+def _follow(tx: Tx, parts: Iterable[Part]) -> None:
+    for part in parts:
+        c = router_part.c
+        mine = (c.router_id == part.router, c.host == part.host, c.version == part.version)
+        if tx.execute(update(router_part).where(*mine).values(applied=part.version)).rowcount:
+            tx.changed("router_part", part.id, "update")

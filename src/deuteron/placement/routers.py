@@ -13,6 +13,7 @@ from deuteron.placement.decide import Candidate, choose
 from deuteron.plan.compute import MAX_CANDIDATES
 from deuteron.resources import router
 from deuteron.resources.call import Call
+from deuteron.resources.distribution import Rung
 from deuteron.resources.hosts import (
     Wishes,
     candidate_changed,
@@ -22,7 +23,7 @@ from deuteron.resources.hosts import (
     router_move,
     wishes_of,
 )
-from deuteron.resources.scheduling import physical_networks
+from deuteron.resources.router_ports import physical_networks
 from deuteron.store import Tx
 
 ROLE = "l3"
@@ -40,6 +41,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     built: frozenset[str] = frozenset()
     """Candidates that have followed what was asked of them last."""
     moving: bool = False
+    """Whether it is on its way to other candidates, or becomes distributed or central just now."""
     physical_networks: frozenset[str] = frozenset()
     zones: Sequence[str] = ()
     wishes: Wishes = Wishes()
@@ -131,12 +133,12 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
             active=moves.active_of(carrying.get(row.id, ()), active),
             elected=frozenset(one.host for one in carrying.get(row.id, ()) if one.election_id),
             built=frozenset(one.host for one in carrying.get(row.id, ()) if one.applied >= one.version),
-            moving=row.id in moving,
+            moving=row.id in moving or Rung.CENTRAL < row.rung < Rung.DISTRIBUTED,
             physical_networks=physical.get(row.id, frozenset()),
             zones=row.availability_zone_hints,
             wishes=wishes.get(row.id, Wishes()),
         )
-        for row in tx.execute(of(select(c.id, c.ha, c.availability_zone_hints), c.id, ids))
+        for row in tx.execute(of(select(c.id, c.ha, c.rung, c.availability_zone_hints), c.id, ids))
     }
     for id_ in carrying.keys() - found.keys():
         found[id_] = Facts(exists=False, candidates=[one.host for one in carrying[id_]])

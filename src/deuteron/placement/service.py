@@ -20,6 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from deuteron.placement import (
+    conversions,
     dhcp,
     drains,
     elections,
@@ -92,6 +93,7 @@ class Placement:
         self._hosts: tuple[frozenset[str], ...] | None = None
         self._again: dict[str, float] = {}
         self._moving = False
+        self._converting = False
         self._rung = threading.Event()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="placement", daemon=True)
@@ -124,8 +126,9 @@ class Placement:
                 log.exception("placement: failed; everything again in %g s", TICK_SECONDS)
                 self._cursor = None
                 time.sleep(0 if self._closed else TICK_SECONDS)
-            self._rung.wait(MOVE_TICK_SECONDS if self._moving else TICK_SECONDS)
-            if not self._moving:
+            under_way = self._moving or self._converting
+            self._rung.wait(MOVE_TICK_SECONDS if under_way else TICK_SECONDS)
+            if not under_way:
                 time.sleep(COALESCE_SECONDS)  # commits come in bursts: one look for all of them
             self._rung.clear()
         with contextlib.suppress(Exception):
@@ -154,6 +157,7 @@ class Placement:
             self._do_what_was_asked(cloud)
             self._leave_lost_uplinks(cloud)
         self._move(cloud)
+        self._convert(cloud)
         if time.monotonic() - self._last_sweep > SWEEP_SECONDS:
             self._last_sweep = time.monotonic()
             if self._db.read_now(lambda tx: ha.chores(tx, time.time())):
@@ -296,6 +300,14 @@ class Placement:
             step = self._write(partial(moves.fail, move_id=move_id, reason=str(error)))
         if step is not None:
             log.info("move %s: %s: %s", move_id, step.phase, step.reason)
+
+    def _convert(self, cloud: Cloud) -> None:
+        ready, self._converting = self._db.read_now(lambda tx: conversions.due(tx, cloud, self._settings))
+        for id_ in ready:
+            step = self._try(f"conversion {id_}", partial(conversions.advance, cloud=cloud, id_=id_))
+            if step is not None:
+                log.info("conversion %s: %s: %s", id_, step.does, step.reason)
+                self._rung.set()
 
     def _try(self, what: str, work: Callable[[Call], T]) -> T | None:
         """Do one thing in a transaction of its own; say if it cannot be done."""

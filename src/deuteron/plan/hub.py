@@ -14,14 +14,14 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 import msgspec
 
 from deuteron.plan import loading
 from deuteron.plan.plans import Delta, Plans
-from deuteron.plan.state import Candidate, State
+from deuteron.plan.state import Candidate, Part, State
 from deuteron.plan.units import Delete, InSync, Message, Put, Snapshot
 from deuteron.store import Database, TooOld, identity
 
@@ -57,6 +57,8 @@ class _Host:
         self.deltas: deque[tuple[int, dict[str, bytes]]] = deque(maxlen=KEPT_DELTAS)
         self.changed: dict[str, int] = {}
         self.wakes: list[Wake] = []
+        self.asked: dict[str, tuple[int, int]] = {}
+        """Id of a part -> its version, and the delta from which on the host has been told all of it."""
         self.last_wanted = time.monotonic()
 
     def append(self, delta: Delta) -> None:
@@ -68,6 +70,11 @@ class _Host:
                 self.changed.pop(key, None)
             else:
                 self.changed[key] = self.number
+
+
+def _told(asked: tuple[int, int] | None, version: int, known: int) -> bool:
+    """Whether a host that knows so many deltas has been told of a part in this version."""
+    return asked is not None and asked[0] == version and asked[1] <= known
 
 
 class Hub:
@@ -149,6 +156,23 @@ class Hub:
                 and not problems & {f"router/{candidate.router}", f"election/{candidate.election}"}
             ]
 
+    def followed(self, host: str, revision: str, problems: frozenset[str]) -> list[Part]:
+        """Return those parts of routers being converted that a host has followed, and did not before.
+
+        `problems` are the keys of units that are not applied.
+        """
+        with self._lock:
+            followed = self._hosts.get(host)
+            known = self._number(followed, revision) if followed else None
+            if followed is None or known is None:
+                return []
+            return [
+                part
+                for part in self._plans.state.parts.by("host", host)
+                if _told(followed.asked.get(part.id), part.version, known)
+                and not problems & {f"router/{part.router}", f"distributedrouter/{part.router}"}
+            ]
+
     def look(self, ask: Callable[[State], T]) -> T:
         """Return what a function finds in the state; it may keep rows, not tables."""
         with self._lock:
@@ -211,6 +235,19 @@ class Hub:
         for host, delta in deltas.items():
             self._hosts[host].append(delta)
             wakes += self._hosts[host].wakes
+        return wakes + self._ask(deltas.keys())
+
+    def _ask(self, told: Collection[str]) -> list[Wake]:
+        """Have hosts tell when they have followed a rung, those for which it changes nothing, too."""
+        wakes: list[Wake] = []
+        for host, followed in self._hosts.items():
+            pending = {part.id: part.version for part in self._plans.state.parts.by("host", host)}
+            new = [id_ for id_, version in pending.items() if followed.asked.get(id_, (0, 0))[0] != version]
+            if new and host not in told:
+                followed.append({})
+                wakes += followed.wakes
+            followed.asked = {id_: followed.asked[id_] for id_ in pending if id_ not in new}
+            followed.asked |= {id_: (pending[id_], followed.number) for id_ in new}
         return wakes
 
     def _forget_idle(self) -> None:

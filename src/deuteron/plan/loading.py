@@ -11,6 +11,7 @@ from deuteron.plan.plans import Change
 from deuteron.plan.units import SecurityRule
 from deuteron.resources import (
     address_group,
+    conversion,
     floatingip,
     hosts,
     network,
@@ -245,6 +246,13 @@ def _candidates(tx: Tx, ids: Ids) -> Iterator[s.Row]:
         )
 
 
+def _router_parts(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    table = conversion.router_part
+    for row in tx.execute(_of(select(table), table.c.router_id, _first_parts(ids))):
+        id_ = f"{row.router_id}/{row.host}"
+        yield s.Part(id=id_, router=row.router_id, host=row.host, version=row.version, applied=row.applied)
+
+
 def _first_parts(ids: Ids) -> Ids:
     """Return the first halves of two-part ids: too much is loaded, and left out by who asked."""
     return None if ids is None else {id_.partition("/")[0] for id_ in ids}
@@ -298,6 +306,7 @@ LOADERS: dict[str, tuple[type[s.Row], Callable[[Tx, Ids], Iterator[s.Row]]]] = {
     "host": (s.Host, _hosts),
     "dhcp_server": (s.DhcpServer, _dhcp_servers),
     "router_candidate": (s.Candidate, _candidates),
+    "router_part": (s.Part, _router_parts),
     "election": (s.Election, _elections),
     "instance": (s.Instance, _instances),
 }

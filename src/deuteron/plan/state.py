@@ -160,6 +160,17 @@ class Candidate(Row, frozen=True, kw_only=True):
     """The version that the host's agent has acknowledged."""
 
 
+class Part(Row, frozen=True, kw_only=True):
+    """A host that follows a router which is being converted; the id is `router/host`."""
+
+    router: str
+    host: str
+    version: int
+    """Goes up with each rung."""
+    applied: int = 0
+    """The version that the host's agent has acknowledged."""
+
+
 class Election(Row, frozen=True, kw_only=True):
     """Who of an ordered list of hosts is active."""
 
@@ -264,6 +275,8 @@ class State:
         self.candidates: Table[Candidate] = Table(
             router=lambda c: [c.router], host=lambda c: [c.host], election=lambda c: [c.election]
         )
+        self.parts: Table[Part] = Table(host=lambda p: [p.host] if p.applied < p.version else [])
+        """By the hosts that have not followed yet."""
         self.elections: Table[Election] = Table(host=lambda e: e.candidates, network=lambda e: [e.ha_network])
         self.instances: Table[Instance] = Table()
         self.networks_at = Presence()
@@ -334,6 +347,7 @@ TABLES: Mapping[type[Row], str] = {
     Host: "hosts",
     DhcpServer: "dhcp_servers",
     Candidate: "candidates",
+    Part: "parts",
     Election: "elections",
     Instance: "instances",
 }

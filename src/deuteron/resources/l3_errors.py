@@ -1,6 +1,6 @@
 """Errors of routers and floating IPs: see `errors`."""
 
-from deuteron.resources.errors import BadRequest, InUse, InvalidInput, NotFound
+from deuteron.resources.errors import BadRequest, Conflict, InUse, InvalidInput, NotFound
 
 
 class RouterNotFound(NotFound):
@@ -25,6 +25,12 @@ class RouterInUse(InUse):
     """`router_id`, `reason`."""
 
     message = "Router {router_id} {reason}"
+
+
+class RouterCannotBeConverted(Conflict):
+    """`id`, `mode`, `reason`."""
+
+    message = "Router {id} cannot become {mode}: {reason}."
 
 
 class RouterInterfaceNotFound(NotFound):

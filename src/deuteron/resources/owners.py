@@ -10,7 +10,16 @@ HA_PORT = "network:router_ha_interface"
 HEARTBEAT = "network:router_ha_heartbeat"
 """Of a host on an HA network: the heartbeat of all its elections there travels by it."""
 
-ROUTER_INTERFACES = frozenset({ROUTER_INTERFACE, ROUTER_HA_INTERFACE})
+ROUTER_DISTRIBUTED_INTERFACE = "network:router_interface_distributed"
+
+ROUTER_INTERFACES = frozenset({ROUTER_INTERFACE, ROUTER_HA_INTERFACE, ROUTER_DISTRIBUTED_INTERFACE})
 ROUTER_PORTS = ROUTER_INTERFACES | {ROUTER_GATEWAY}
 AUTO_DELETED = frozenset({DHCP})
 """Ports that go by themselves with their network."""
+
+
+def of_interface(*, ha: bool, distributed: bool) -> str:
+    """Return the owner of the ports by which such a router reaches its networks."""
+    if distributed:
+        return ROUTER_DISTRIBUTED_INTERFACE
+    return ROUTER_HA_INTERFACE if ha else ROUTER_INTERFACE

@@ -7,14 +7,23 @@ gateway in router_gateway; both are ports.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deuteron.resources import addresses, conversion, numbers, owners, port, router_gateway, rows, subnet
+from deuteron.resources import (
+    addresses,
+    conversion,
+    numbers,
+    owners,
+    port,
+    router_gateway,
+    router_mode,
+    rows,
+    subnet,
+)
 from deuteron.resources.address_types import ROUTES
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
 from deuteron.resources.distribution import Rung
-from deuteron.resources.errors import BadRequest, NotBuiltYet
-from deuteron.resources.hosts import forget_wishes
+from deuteron.resources.errors import NotBuiltYet
 from deuteron.resources.l3_errors import InvalidRoutes, RouterInUse, RouterNotFound, RoutesExhausted
 from deuteron.resources.resource import Alias, Item, Resource
 from deuteron.resources.types import BOOLEAN, STRINGS, UUID, integer, line
@@ -47,34 +56,15 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     """Change a router."""
     _refuse_distributed(changes.get("distributed", False))
     changes.pop("distributed", None)
-    if changes.get("ha", row["ha"]) != row["ha"]:
-        _change_mode(call, row, changes)
+    ha = changes.pop("ha", row["ha"])
+    if ha != row["ha"]:
+        up = changes.get("admin_state_up", row["admin_state_up"])
+        row = router_mode.change(call, resource, row, ha=ha, distributed=row["distributed"], up=bool(up))
     if "external_gateway_info" in changes:
         row = router_gateway.change(call, resource, row, changes.pop("external_gateway_info"))
     if "routes" in changes:
         _check_routes(call, row, changes["routes"])
     return rows.change(call, resource, row, changes) if changes else row
-
-
-def _change_mode(call: Call, row: Item, changes: Item) -> None:
-    """Make a router redundant, or not: placement carries it over, with no gap, as soon as this is committed.
-
-    Raises BadRequest where the settings want it to be down meanwhile.
-    """
-    if call.settings.strict_router_mode_change and changes.get("admin_state_up", row["admin_state_up"]):
-        raise BadRequest(
-            resource="router",
-            msg="Cannot change HA attribute of active routers. Please set router admin_state_up to False "
-            "prior to upgrade",
-        )
-    before, after = owners.ROUTER_INTERFACE, owners.ROUTER_HA_INTERFACE
-    if row["ha"]:
-        before, after = after, before
-        # It has one place from now on: the one where it is active.
-        forget_wishes(call.tx, "l3", row["id"], wanted=True)
-    for one in port.of_device(call, row["id"], (before,)):
-        stored = {name: one[name] for name in port.resource.stored}
-        rows.change(call, port.resource, stored, {"device_owner": after})
 
 
 def delete(call: Call, row: Item) -> None:

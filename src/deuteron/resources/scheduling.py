@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
 
-from deuteron.resources import agent, network, owners, port, router, rows
+from deuteron.resources import agent, network, router, rows
 from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, HTTPBadRequest
 from deuteron.resources.hosts import (
@@ -28,6 +28,7 @@ from deuteron.resources.hosts import (
     wishes_of,
 )
 from deuteron.resources.resource import Alias, Child, Extension, Item
+from deuteron.resources.router_ports import physical_networks
 from deuteron.resources.types import shown
 from deuteron.store import Tx
 
@@ -229,21 +230,6 @@ def _able(call: Call, id_: str, role: str, needed: Collection[str], error: type[
     if missing := sorted(set(needed).difference(row.physical_networks)):
         raise error(id=id_, reason=f"{row.name} is not attached to {', '.join(missing)}")
     return str(row.name)
-
-
-def physical_networks(tx: Tx, ids: Collection[str] | None) -> dict[str, frozenset[str]]:
-    """Return the physical networks that routers' ports are on; of all routers if None."""
-    ports, networks = port.resource.table, network.resource.table
-    joined = (
-        select(ports.c.device_id, networks.c.provider_physical_network.label("physical"))
-        .join(networks, ports.c.network_id == networks.c.id)
-        .where(ports.c.device_owner.in_(owners.ROUTER_PORTS))
-        .where(networks.c.provider_physical_network.is_not(None))
-    )
-    found: dict[str, frozenset[str]] = {}
-    for row in tx.execute(joined if ids is None else joined.where(ports.c.device_id.in_(ids))):
-        found[row.device_id] = found.get(row.device_id, frozenset()) | {row.physical}
-    return found
 
 
 def _deleting_network(call: Call, row: Item) -> None:
