@@ -12,6 +12,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses to serve on, ADDRESS:PORT."""
     database: str = "sqlite:////var/lib/deuteron/deuteron.db"
     """An SQLAlchemy URL: sqlite:////FILE or postgresql://..."""
+    ssl_cert_file: str = ""
+    """A certificate (PEM, with those that lead to it): then it serves https and nothing else."""
+    ssl_key_file: str = ""
+    """The certificate's key; default: it is in the same file."""
     auth: Literal["noauth", "http_basic", "keystone"] = "noauth"
     """Who may call: everybody who reaches it, as administrator; whom a file of passwords knows; whom the
     Keystone of section [keystone_authtoken] knows."""

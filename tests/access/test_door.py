@@ -12,6 +12,7 @@ import bcrypt
 import msgspec
 import pytest
 
+from deuteron.agent.connection import Server
 from deuteron.agent.follower import Follower
 from deuteron.cli.client import Refused, ask
 from deuteron.config import ConfigError
@@ -150,7 +151,7 @@ def test_rules_with_mistakes(db: Database, tmp_path: Path) -> None:
 def test_an_agent_shows_its_token(db: Database) -> None:
     planned = threading.Event()
     for api in serve(db, ServerSettings(agents_token="agents-only")):
-        follower = Follower(("127.0.0.1", api.port), "h", "", lambda _: planned.set(), "agents-only")
+        follower = Follower(Server("127.0.0.1", api.port), "h", "", lambda _: planned.set(), "agents-only")
         follower.start()
         assert planned.wait(20)
 

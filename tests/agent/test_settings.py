@@ -1,5 +1,6 @@
 import pytest
 
+from deuteron.agent.connection import Server
 from deuteron.agent.settings import AgentSettings, parse
 from deuteron.config import ConfigError, load
 
@@ -19,7 +20,7 @@ def test_what_the_texts_mean() -> None:
         },
     )
     parsed = parse(settings)
-    assert parsed.server == ("2001:db8::1", 9000)
+    assert parsed.server == Server("2001:db8::1", 9000)
     assert parsed.roles == ("l2", "dhcp")
     assert parsed.bridge_mappings == {"external": "eth2", "storage": "eth3"}
     assert parsed.host

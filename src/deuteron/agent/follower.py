@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from deuteron.agent.connection import Server
 from deuteron.agent.plan import Batch
 from deuteron.plan.units import Message
 
@@ -36,7 +37,7 @@ class Follower(threading.Thread):
 
     def __init__(
         self,
-        server: tuple[str, int],
+        server: Server,
         host: str,
         revision: str,
         deliver: Callable[[Batch], None],
@@ -64,14 +65,14 @@ class Follower(threading.Thread):
             if self._lines:
                 failures, last = 0, ""
             if reason != last:
-                log.warning("plan stream of %s:%d: %s; trying again", *self._server, reason)
+                log.warning("plan stream of %s: %s; trying again", self._server, reason)
                 last = reason
             pause = min(_BACK_OFF[0] * 2**failures, _BACK_OFF[1])
             failures = min(failures + 1, 10)
             time.sleep(pause * random.uniform(0.5, 1))
 
     def _follow(self) -> NoReturn:
-        connection = http.client.HTTPConnection(*self._server, timeout=SILENCE)
+        connection = self._server.connection(SILENCE)
         try:
             query = "?" + urlencode({"since": self._revision}) if self._revision else ""
             connection.request("GET", self._path + query, headers=self._headers)
@@ -79,7 +80,7 @@ class Follower(threading.Thread):
             if response.status != 200:
                 text = response.read(500).decode(errors="replace").strip()
                 raise StreamBroken(f"the server answered {response.status} {response.reason}: {text}")
-            log.info("following the plan of %s:%d since %r", *self._server, self._revision)
+            log.info("following the plan of %s since %r", self._server, self._revision)
             batch = Batch()
             while True:
                 line = response.readline()

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from deuteron.agent.connection import Server
 from deuteron.agent.follower import authorization
 from deuteron.agent.status import News, Status
 from deuteron.plan.units import Report
@@ -29,7 +30,7 @@ class Reporter(threading.Thread):
 
     def __init__(
         self,
-        server: tuple[str, int],
+        server: Server,
         host: str,
         interval: float,
         status: Status,
@@ -38,7 +39,8 @@ class Reporter(threading.Thread):
     ) -> None:
         """Report on `host` every `interval` seconds; `write` makes a report of news."""
         super().__init__(name="reporter", daemon=True)
-        self._connection = http.client.HTTPConnection(*server, timeout=_TIMEOUT)
+        self._server = server
+        self._connection = server.connection(_TIMEOUT)
         self._path = f"/agent/v1/hosts/{quote(host, safe='')}/report"
         self._interval = interval
         self._status = status
@@ -64,7 +66,7 @@ class Reporter(threading.Thread):
                 time.sleep(_PAUSE)
                 self._status.changed.wait(self._interval)
             if reason and reason != last:
-                log.warning("report to %s:%d: %s", self._connection.host, self._connection.port, reason)
+                log.warning("report to %s: %s", self._server, reason)
             last = reason
 
     def _post(self) -> str:

@@ -2,11 +2,13 @@
 
 import ipaddress
 import socket
+import ssl
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
+from deuteron.agent.connection import Server
 from deuteron.config import ConfigError
 
 Role = Literal["l2", "l3", "dhcp", "metadata"]
@@ -19,6 +21,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     """The name of this host in the cloud; default: its hostname."""
     server: str = "http://127.0.0.1:9696"
+    cafile: str = ""
+    """Whose certificates an https:// server may show (PEM); default: those that this host trusts."""
     token: str = ""
     """What the server lets agents in for: its `agents_token`."""
     local_ip: str = ""
@@ -50,7 +54,7 @@ class ParsedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings whose text has a structure of its own."""
 
     host: str
-    server: tuple[str, int]
+    server: Server
     local_ip: str
     roles: tuple[Role, ...]
     bridge_mappings: dict[str, str]
@@ -60,22 +64,29 @@ def parse(settings: AgentSettings) -> ParsedSettings:
     """Return what the texts in the settings mean. Raises ConfigError, which names the option."""
     return ParsedSettings(
         host=settings.host or socket.gethostname(),
-        server=_server(settings.server),
+        server=_server(settings.server, settings.cafile),
         local_ip=_address(settings.local_ip),
         roles=_roles(settings.roles),
         bridge_mappings=_mappings(settings.bridge_mappings),
     )
 
 
-def _server(text: str) -> tuple[str, int]:
+def _server(text: str, cafile: str) -> Server:
     try:
         parts = urlsplit(text)
         port = parts.port or 9696
     except ValueError as error:
         raise ConfigError(f"[agent] server = {text!r}: {error}") from None
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
         raise ConfigError(f"[agent] server = {text!r}: expected a URL such as http://10.0.0.1:9696")
-    return parts.hostname, port
+    if parts.scheme == "http":
+        if cafile:
+            raise ConfigError(f"[agent] cafile = {cafile!r}: needs a server = https://...")
+        return Server(parts.hostname, port)
+    try:
+        return Server(parts.hostname, port, ssl.create_default_context(cafile=cafile or None))
+    except OSError as error:
+        raise ConfigError(f"[agent] cafile = {cafile!r}: {error.strerror or error}") from None
 
 
 def _address(text: str) -> str:

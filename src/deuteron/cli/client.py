@@ -1,7 +1,8 @@
 """How the command asks the server: one request, one connection, standard library only.
 
 Where the server wants to know who asks, OS_TOKEN has a token of Keystone's, or OS_AUTH_TYPE=http_basic with
-OS_USERNAME and OS_PASSWORD a password: the same that OpenStack's command takes.
+OS_USERNAME and OS_PASSWORD a password; OS_CACERT is a file of the certificates that an https:// server is
+trusted for: the same that OpenStack's command takes.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import base64
 import http.client
 import json
 import os
+import ssl
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -84,7 +86,7 @@ def _sent(
     if query:
         target += "?" + urllib.parse.urlencode(query, doseq=True)
     text = None if body is None else json.dumps(body)
-    connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=REQUEST_SECONDS)
+    connection = _connection(url)
     try:
         connection.request(method, target, text, {"Content-Type": "application/json", **_credentials()})
         response = connection.getresponse()
@@ -95,6 +97,18 @@ def _sent(
         raise NoAnswer(f"{endpoint} does not answer as a server does: {error}") from None
     finally:
         connection.close()
+
+
+def _connection(url: urllib.parse.SplitResult) -> http.client.HTTPConnection:
+    host = url.hostname or ""
+    if url.scheme == "http":
+        return http.client.HTTPConnection(host, url.port or 80, timeout=REQUEST_SECONDS)
+    cafile = os.environ.get("OS_CACERT")
+    try:
+        context = ssl.create_default_context(cafile=cafile or None)
+    except OSError as error:
+        raise Failed(f"OS_CACERT={cafile}: {error.strerror or error}") from None
+    return http.client.HTTPSConnection(host, url.port or 443, timeout=REQUEST_SECONDS, context=context)
 
 
 def _credentials() -> dict[str, str]:
@@ -111,11 +125,11 @@ def _credentials() -> dict[str, str]:
 def _parsed(endpoint: str) -> urllib.parse.SplitResult:
     try:
         url = urllib.parse.urlsplit(endpoint)
-        good = url.scheme == "http" and url.hostname and (url.port or True)
+        good = url.scheme in ("http", "https") and url.hostname and (url.port or True)
     except ValueError:
         good = False
     if not good:
-        raise Failed(f"{endpoint}: not an endpoint (http://ADDRESS:PORT)")
+        raise Failed(f"{endpoint}: not an endpoint (http://ADDRESS:PORT or https://...)")
     return url
 
 

@@ -12,6 +12,7 @@ import ipaddress
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         settings = _settings(arguments)
+        _check_certificate(settings)
         sockets = _sockets(settings, arguments.listen_fd, explicit=bool(arguments.listen))
         db = Database(settings.database)
     except (config.ConfigError, DatabaseError, _Refused) as error:
@@ -119,10 +121,13 @@ def _serve(
             timeout_graceful_shutdown=1,
             timeout_keep_alive=75,
             backlog=BACKLOG,
+            ssl_certfile=settings.ssl_cert_file or None,
+            ssl_keyfile=settings.ssl_key_file or None,
         )
     )
     server.stopping = application.state.services.stopping
-    places = ", ".join(_shown(one) for one in sockets)
+    scheme = "https" if settings.ssl_cert_file else "http"
+    places = ", ".join(_shown(one, scheme) for one in sockets)
     server.greeting = f"deuteron server: serving on {places}, database {_safe(db)}"
     # Before uvicorn listens to signals, and after: it raises those that stopped it once more.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -162,6 +167,21 @@ def _start_placement(db: Database, settings: ServerSettings) -> _Stoppable | Non
         return None
     started: _Stoppable = importlib.import_module("deuteron.placement.service").start(db, settings)
     return started
+
+
+def _check_certificate(settings: ServerSettings) -> None:
+    """Raise where a certificate is set that cannot be served with."""
+    if not settings.ssl_cert_file:
+        if settings.ssl_key_file:
+            raise _Refused("ssl_key_file is set, ssl_cert_file is not: set both")
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # A key with a passphrase would be asked for at the terminal: there is none.
+        context.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file or None, password="")
+    except OSError as error:  # SSLError is one
+        files = " ".join(filter(None, (settings.ssl_cert_file, settings.ssl_key_file)))
+        raise _Refused(f"{files}: no certificate with its key (PEM): {error.strerror or error}") from None
 
 
 def _sockets(settings: ServerSettings, fds: Sequence[int], explicit: bool) -> list[socket.socket]:
@@ -222,12 +242,12 @@ def _is_local(one: socket.socket) -> bool:
     return ipaddress.ip_address(one.getsockname()[0]).is_loopback
 
 
-def _shown(one: socket.socket) -> str:
+def _shown(one: socket.socket, scheme: str = "http") -> str:
     name = one.getsockname()
     if one.family == socket.AF_UNIX:
         return f"unix:{name}"
     host = f"[{name[0]}]" if one.family == socket.AF_INET6 else name[0]
-    return f"http://{host}:{name[1]}"
+    return f"{scheme}://{host}:{name[1]}"
 
 
 def _safe(db: Database) -> str:
