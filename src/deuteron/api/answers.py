@@ -2,6 +2,8 @@
 
 import msgspec
 
+from deuteron.resources.conversion import Mode
+
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """A phase of a move, entered."""
@@ -37,6 +39,34 @@ class MovesAnswer(msgspec.Struct, frozen=True):
     """Moves, the newest first."""
 
     moves: list[Move]
+
+
+class Conversion(msgspec.Struct, frozen=True, kw_only=True):
+    """How a router becomes redundant or plain, distributed or central; of a dry run only what is planned."""
+
+    router_id: str
+    before: Mode = msgspec.field(name="from")
+    after: Mode = msgspec.field(name="to")
+    planned: list[str] = []
+    """What is done, in order; only where it was asked for."""
+    id: str = ""
+    phase: str = ""
+    running: bool = False
+    detail: str = ""
+    seconds: float = 0.0
+    steps: list[Step] = []
+
+
+class ConversionAnswer(msgspec.Struct, frozen=True):
+    """A conversion."""
+
+    conversion: Conversion
+
+
+class ConversionsAnswer(msgspec.Struct, frozen=True):
+    """Conversions, the newest first."""
+
+    conversions: list[Conversion]
 
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deuteron.api import openapi
-from deuteron.api.answers import HistoryAnswer, InstanceAnswer, MoveAnswer, MovesAnswer
+from deuteron.api.answers import (
+    ConversionAnswer,
+    ConversionsAnswer,
+    HistoryAnswer,
+    InstanceAnswer,
+    MoveAnswer,
+    MovesAnswer,
+)
 from deuteron.api.codec import JSON, encode
 from deuteron.api.events import Followers, list_events
 from deuteron.api.operation import Operation, endpoint
@@ -22,6 +29,7 @@ from deuteron.insight.happened import Event
 from deuteron.placement import drains, planned, rebalance
 from deuteron.resources import instances
 from deuteron.resources.call import Call
+from deuteron.resources.conversion import Mode
 
 
 class MoveRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +41,24 @@ class MoveRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def move_router(call: Call, router_id: str, body: MoveRequest) -> MoveAnswer:
     """Begin to move a router to a host."""
     return msgspec.convert({"move": planned.move(call, router_id, body.host)}, MoveAnswer)
+
+
+class ConvertRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a router is to become, and whether only to say how."""
+
+    mode: Mode
+    dry_run: bool = False
+
+
+def convert_router(call: Call, router_id: str, body: ConvertRequest) -> ConversionAnswer:
+    """Begin to make a router redundant or plain, distributed or central, while it is up."""
+    found = planned.convert(call, router_id, body.mode, dry_run=body.dry_run)
+    return msgspec.convert({"conversion": found}, ConversionAnswer)
+
+
+def list_conversions(call: Call, router_id: str) -> ConversionsAnswer:
+    """List a router's conversions, the newest first."""
+    return msgspec.convert({"conversions": planned.conversions_of(call, router_id)}, ConversionsAnswer)
 
 
 def list_moves(call: Call, router_id: str) -> MovesAnswer:
@@ -126,6 +152,8 @@ OPERATIONS = (
     Operation("GET", "/v1/rebalance", show_rebalance),
     Operation("POST", "/v1/routers/{router_id}/move", move_router, writes=True, status=202),
     Operation("GET", "/v1/routers/{router_id}/moves", list_moves),
+    Operation("POST", "/v1/routers/{router_id}/convert", convert_router, writes=True, status=202),
+    Operation("GET", "/v1/routers/{router_id}/conversions", list_conversions),
     Operation("GET", "/v1/routers/{router_id}/history", show_history),
     Operation("GET", "/v1/routers/{router_id}/heartbeat", show_heartbeat),
     Operation("PUT", "/v1/instances/{device_id}", put_instance, writes=True),

@@ -30,8 +30,6 @@ PATIENCE = 30.0
 """Seconds that a rung may wait for hosts."""
 PLACE_PATIENCE = 90.0
 """Seconds that the candidates may take to be what they should be."""
-_MODES = {"legacy": (False, False), "ha": (True, False), "dvr": (False, True), "dvr-ha": (True, True)}
-"""Mode -> (redundant, distributed)."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +103,10 @@ _ENDED = {Rung.CENTRAL: "it is central", Rung.DISTRIBUTED: "it is distributed"}
 
 def steps(before: conversion.Mode, after: conversion.Mode) -> list[str]:
     """Return in words what a conversion does, in order."""
-    (was_redundant, was_distributed), (redundant, distributed) = _MODES[before], _MODES[after]
+    (was_redundant, was_distributed), (redundant, distributed) = (
+        conversion.MODES[before],
+        conversion.MODES[after],
+    )
     found = []
     if redundant != was_redundant:
         found.append(
@@ -234,6 +235,6 @@ def _ask(tx: Tx, router_id: str, names: Iterable[str]) -> None:
 
 def _return(call: Call, running: Any) -> None:
     """Say that a router is to be what it was."""
-    redundant, distributed = _MODES[running.from_mode]
+    redundant, distributed = conversion.MODES[running.from_mode]
     row = rows.get(call, router.resource, running.router_id, lock=True)
     router_mode.become(call, router.resource, row, ha=redundant, distributed=distributed)

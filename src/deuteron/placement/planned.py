@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from deuteron.placement import moves, routers
+from deuteron.placement import conversions, moves, routers
 from deuteron.placement.cloud import look
-from deuteron.resources import conversion, router, rows
+from deuteron.resources import conversion, router, router_mode, rows
 from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, HTTPBadRequest
 from deuteron.resources.hosts import Wishes, forget_wishes, router_history, router_move, wishes_of
@@ -25,6 +25,12 @@ class RouterIsConverting(Conflict):
     """`id`."""
 
     message = "Router {id} is being converted."
+
+
+class RouterIsSo(Conflict):
+    """`id`, `mode`."""
+
+    message = "Router {id} is {mode} already."
 
 
 class HostCannotCarryRouter(Conflict):
@@ -98,6 +104,53 @@ def shown(row: Any) -> dict[str, Any]:
         "phase": row.phase,
         "running": row.running is not None,
         "reason": row.reason,
+        "detail": row.detail,
+        "seconds": steps[-1]["at"] - steps[0]["at"],
+        "steps": steps,
+    }
+
+
+def convert(call: Call, router_id: str, mode: conversion.Mode, *, dry_run: bool = False) -> dict[str, Any]:
+    """Ask that a router becomes redundant or plain, distributed or central; return the conversion.
+
+    A `dry_run` asks for nothing: what is returned is what would be done. Raises RouterNotFound,
+    RouterIsConverting, and what `router_mode.change` does.
+    """
+    row = rows.get(call, router.resource, _clean(router_id), lock=True)
+    if conversion.running_of(call.tx, router_id):
+        raise RouterIsConverting(id=router_id)
+    before = conversion.mode_of(ha=row["ha"], distributed=row["distributed"])
+    ha, distributed = conversion.MODES[mode]
+    if before == mode:
+        raise RouterIsSo(id=router_id, mode=mode)
+    up = bool(row["admin_state_up"])
+    router_mode.check(call, row, ha=ha, distributed=distributed, up=up)
+    planned = conversions.steps(before, mode)
+    if dry_run:
+        return {"router_id": router_id, "from": before, "to": mode, "planned": planned}
+    router_mode.change(call, router.resource, row, ha=ha, distributed=distributed, up=up)
+    return {**converted(conversion.running_of(call.tx, router_id)), "planned": planned}
+
+
+def conversions_of(call: Call, router_id: str) -> list[dict[str, Any]]:
+    """Return a router's conversions, the newest first."""
+    rows.get(call, router.resource, _clean(router_id))
+    mine = conversion.router_conversion.c.router_id == router_id
+    found = call.tx.execute(select(conversion.router_conversion).where(mine)).all()
+    newest = sorted(found, key=lambda one: one.steps[0][1], reverse=True)
+    return [converted(one) for one in newest[:MAX_SHOWN]]
+
+
+def converted(row: Any) -> dict[str, Any]:
+    """Return a conversion as it is shown; times are Unix times."""
+    steps = [{"phase": phase, "at": at, "reason": reason} for phase, at, reason in row.steps]
+    return {
+        "id": row.id,
+        "router_id": row.router_id,
+        "from": row.from_mode,
+        "to": row.to_mode,
+        "phase": row.phase,
+        "running": row.running is not None,
         "detail": row.detail,
         "seconds": steps[-1]["at"] - steps[0]["at"],
         "steps": steps,

@@ -13,6 +13,13 @@ from deuteron.store import ID_LENGTH, Json, Tx, metadata
 
 Mode = Literal["legacy", "ha", "dvr", "dvr-ha"]
 """How a router is redundant and distributed, in one word."""
+MODES: dict[Mode, tuple[bool, bool]] = {
+    "legacy": (False, False),
+    "ha": (True, False),
+    "dvr": (False, True),
+    "dvr-ha": (True, True),
+}
+"""Mode -> (redundant, distributed)."""
 KEPT_SECONDS = 30 * 86400.0
 """Conversions that ended are told of so long."""
 
@@ -48,9 +55,7 @@ router_part = Table(
 
 def mode_of(*, ha: bool, distributed: bool) -> Mode:
     """Return the mode of a router in one word."""
-    if distributed:
-        return "dvr-ha" if ha else "dvr"
-    return "ha" if ha else "legacy"
+    return next(mode for mode, of in MODES.items() if of == (ha, distributed))
 
 
 def begin(tx: Tx, router_id: str, before: Mode, after: Mode) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from deuteron.resources import conversion, hosts, owners, port, rows
 from deuteron.resources.call import Call
-from deuteron.resources.errors import BadRequest
+from deuteron.resources.errors import BadRequest, NotBuiltYet
 from deuteron.resources.hosts import dhcp_server, host
 from deuteron.resources.l3_errors import RouterCannotBeConverted
 from deuteron.resources.resource import Item, Resource
@@ -21,9 +21,21 @@ from deuteron.store import Tx
 def change(call: Call, router: Resource, row: Item, *, ha: bool, distributed: bool, up: bool) -> Item:
     """Say that a router is to be something else: placement carries it over, with no gap.
 
-    Raises BadRequest where the settings want it to be down (not `up`) meanwhile, and RouterCannotBeConverted
-    where there are no hosts for it, before anything has changed.
+    Raises what `check` does, before anything has changed.
     """
+    check(call, row, ha=ha, distributed=distributed, up=up)
+    before = conversion.mode_of(ha=row["ha"], distributed=row["distributed"])
+    conversion.begin(call.tx, row["id"], before, conversion.mode_of(ha=ha, distributed=distributed))
+    return become(call, router, row, ha=ha, distributed=distributed)
+
+
+def check(call: Call, row: Item, *, ha: bool, distributed: bool, up: bool) -> None:
+    """Raise BadRequest where the settings want a router to be down (not `up`) meanwhile.
+
+    And RouterCannotBeConverted where there are no hosts for what it is to become.
+    """
+    if distributed != row["distributed"]:
+        raise NotBuiltYet(what="routers that become distributed, or central")
     if call.settings.strict_router_mode_change and up:
         what = "HA" if ha != row["ha"] else "distributed"
         raise BadRequest(
@@ -31,12 +43,9 @@ def change(call: Call, router: Resource, row: Item, *, ha: bool, distributed: bo
             msg=f"Cannot change {what} attribute of active routers. Please set router admin_state_up to "
             "False prior to upgrade",
         )
-    before = conversion.mode_of(ha=row["ha"], distributed=row["distributed"])
-    after = conversion.mode_of(ha=ha, distributed=distributed)
     if distributed != row["distributed"] and (reason := objection(call, row, distributed=distributed)):
-        raise RouterCannotBeConverted(id=row["id"], mode=after, reason=reason)
-    conversion.begin(call.tx, row["id"], before, after)
-    return become(call, router, row, ha=ha, distributed=distributed)
+        mode = conversion.mode_of(ha=ha, distributed=distributed)
+        raise RouterCannotBeConverted(id=row["id"], mode=mode, reason=reason)
 
 
 def become(call: Call, router: Resource, row: Item, *, ha: bool, distributed: bool) -> Item:
