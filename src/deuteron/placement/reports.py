@@ -207,7 +207,7 @@ def _port_statuses(
         if port is None:
             continue
         if port.is_instance or port.device_owner == DHCP:
-            here = name in state.hosts_of(port)
+            here = name == port.host if port.is_instance else name in state.hosts_of(port)
         else:
             mine = state.candidates.get(f"{port.device_id}/{name}")
             here = mine is not None and (

@@ -129,9 +129,9 @@ def _own(state: State, row: Port) -> Iterator[Place]:
     """Yield the units that one port makes."""
     yield from _remotes(state, [row])
     if row.is_instance:
-        if row.host:
-            yield row.host, f"port/{row.id}"
-            yield row.host, f"instance/{row.id}"
+        for host in row.guest_hosts:
+            yield host, f"port/{row.id}"
+            yield host, f"instance/{row.id}"
         for server in state.dhcp_servers.by("network", row.network):
             yield server.host, f"lease/{row.id}"
     elif row.is_interface or row.is_gateway:
@@ -142,12 +142,13 @@ def _own(state: State, row: Port) -> Iterator[Place]:
 
 def _floating_ip(state: State, row: FloatingIP) -> Iterator[Place]:
     yield from ((c.host, f"floatingip/{row.id}") for c in state.candidates.by("router", row.router or ""))
-    if (port := state.ports.get(row.port)) is not None and port.host:
-        yield port.host, f"instance/{port.id}"
+    if (port := state.ports.get(row.port)) is not None:
+        yield from _at(port.guest_hosts, f"instance/{port.id}")
 
 
 def _instance(state: State, row: Instance) -> Iterator[Place]:
-    return ((p.host, f"instance/{p.id}") for p in state.ports.by("device", row.id) if p.host)
+    for port in state.ports.by("device", row.id):
+        yield from _at(port.guest_hosts, f"instance/{port.id}")
 
 
 def _host(state: State, row: Host) -> Iterator[Place]:

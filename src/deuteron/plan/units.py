@@ -48,6 +48,8 @@ class Port(_Unit, frozen=True, tag="port"):
     pairs: tuple[tuple[str, str], ...] = ()
     """Others that it may have: (MAC address, address or prefix)."""
     security_groups: tuple[str, ...] = ()
+    waiting: bool = False
+    """Its guest is on another host, on its way here or from here: connect it, and do not say that it is up."""
 
 
 class SecurityRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,7 +97,7 @@ class Remote(_Unit, frozen=True, tag="remote"):
     mac: str
     vtep: str
     moves: bool = False
-    """A redundant router's: only a hint, whoever announces it takes it over."""
+    """A router's, or of a guest on its way: only a hint, whoever announces it takes it over."""
 
 
 class DhcpSubnet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

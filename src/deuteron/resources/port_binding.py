@@ -1,7 +1,7 @@
 """Bindings of a port: the active one, which is the port's own, and those that wait on other hosts.
 
-A live migration makes one on the target and activates it when the instance is there. Nothing but the active
-binding's host counts for what hosts look like.
+A live migration makes one on the target and activates it when the instance is there. A host where a binding
+waits is prepared for the instance; where it is, and whether its port is up, is the active one's alone.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, ForeignKey, String, Table, delete, insert, select, update
 
-from deuteron.resources import port, rows
+from deuteron.resources import port, rows, trunk
 from deuteron.resources.attribute import Type
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest, Conflict, HTTPBadRequest, NotFound
@@ -26,7 +26,7 @@ _TYPES: Mapping[str, Type] = {
     "profile": or_null(DICTIONARY),
 }
 
-_waiting = Table(
+waiting = Table(
     "port_binding",
     metadata,
     Column("port_id", String(ID_LENGTH), ForeignKey("port.id", ondelete="CASCADE"), primary_key=True),
@@ -76,7 +76,8 @@ def add(call: Call, id_: str, body: Any) -> Item:
     given = {"vnic_type": "normal", **given, "profile": given.get("profile") or {}}
     if not row[port.HOST]:
         return {"binding": _active(_bind(call, row, given))}
-    call.tx.execute(insert(_waiting), {"port_id": id_, **given})
+    call.tx.execute(insert(waiting), {"port_id": id_, **given})
+    call.tx.changed("port", id_, "update")
     return {"binding": _shown(given)}
 
 
@@ -91,8 +92,8 @@ def change(call: Call, id_: str, host: str, body: Any) -> Item:
     if present["status"] == ACTIVE:
         return {"binding": _active(_bind(call, row, given))}
     if given:
-        mine = (_waiting.c.port_id == id_, _waiting.c.host == host)
-        call.tx.execute(update(_waiting).where(*mine).values(given))
+        mine = (waiting.c.port_id == id_, waiting.c.host == host)
+        call.tx.execute(update(waiting).where(*mine).values(given))
     return {"binding": _find(call, row, host)}
 
 
@@ -114,7 +115,7 @@ def activate(call: Call, id_: str, host: str, body: Any) -> Item:  # noqa: ARG00
     _forget(call, id_, host)
     if before["host"]:
         stored = {name: before[name] for name in _TYPES}
-        call.tx.execute(insert(_waiting), {"port_id": id_, **stored})
+        call.tx.execute(insert(waiting), {"port_id": id_, **stored})
     return _active(_bind(call, row, {name: wanted[name] for name in _TYPES}))
 
 
@@ -129,6 +130,8 @@ def _port(call: Call, id_: str, lock: bool = False) -> Item:
 
 
 def _bind(call: Call, row: Item, given: Mapping[str, Any]) -> Item:
+    if given["host"] != row[port.HOST]:
+        trunk.follow(call, row["id"], given["host"])
     return port.update(call, row, {f"binding:{_COLUMN.get(name, name)}": given[name] for name in given})
 
 
@@ -151,7 +154,7 @@ def _active(row: Item) -> Item:
 
 
 def _inactive(call: Call, row: Item) -> list[Item]:
-    mine = select(_waiting).where(_waiting.c.port_id == row["id"]).order_by(_waiting.c.host)
+    mine = select(waiting).where(waiting.c.port_id == row["id"]).order_by(waiting.c.host)
     return [_shown(dict(one._mapping)) for one in call.tx.execute(mine)]
 
 
@@ -166,7 +169,9 @@ def _shown(stored: Mapping[str, Any]) -> Item:
 
 
 def _forget(call: Call, id_: str, host: str) -> None:
-    call.tx.execute(delete(_waiting).where(_waiting.c.port_id == id_, _waiting.c.host == host))
+    mine = (waiting.c.port_id == id_, waiting.c.host == host)
+    if call.tx.execute(delete(waiting).where(*mine)).rowcount:
+        call.tx.changed("port", id_, "update")
 
 
 def _given(body: Any) -> Item:

@@ -245,7 +245,8 @@ class BridgeManager:
         for key in groups:
             identity = key.partition("/")[2]
             well = key not in problems
-            self._context.status.set_port(identity, well and self._ports[identity].admin_state_up)
+            port = self._ports[identity]
+            self._context.status.set_port(identity, well and port.admin_state_up and not port.waiting)
             if well:
                 self._dirty_ports.discard(identity)
         return problems
