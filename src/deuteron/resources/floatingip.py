@@ -48,7 +48,8 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     if "port_id" in changes or "fixed_ip_address" in changes:
         wanted = dict(changes)
         wanted.setdefault("port_id", row["port_id"])
-        changes = {**changes, **_association(call, row, wanted)}
+        if wanted["port_id"] or row["port_id"] or wanted.get("fixed_ip_address"):
+            changes = {**changes, **_association(call, row, wanted)}
     return rows.change(call, resource, row, changes)
 
 
@@ -92,7 +93,7 @@ def _association(call: Call, floating: Item, wanted: Mapping[str, Any]) -> Item:
     return {
         "port_id": port_id,
         "fixed_ip_address": fixed["ip_address"],
-        "router_id": _router(call, inner, fixed["subnet_id"], floating["floating_network_id"]),
+        "router_id": router_to(call, inner, fixed["subnet_id"], floating["floating_network_id"]),
         "status": "ACTIVE",
     }
 
@@ -137,8 +138,11 @@ def _refuse_second(call: Call, floating: Item, inner: Item, address: str) -> Non
         )
 
 
-def _router(call: Call, inner: Item, subnet_id: str, external_id: str) -> str:
-    """Return the router between the two: rather one that is the subnet's gateway."""
+def router_to(call: Call, inner: Item, subnet_id: str, external_id: str) -> str:
+    """Return the router between a port's subnet and an external network: rather one that is its gateway.
+
+    Raises ExternalGatewayForFloatingIPNotFound. The router's row is locked.
+    """
     inside, outside = port.resource.table.alias(), port.resource.table.alias()
     found = call.tx.execute(
         select(inside.c.device_id, fixed_ip.c.ip_address)

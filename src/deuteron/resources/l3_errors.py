@@ -95,6 +95,27 @@ class ExternalGatewayForFloatingIPNotFound(NotFound):
     )
 
 
+class PortForwardingNotFound(NotFound):
+    """`id`."""
+
+    message = "Port Forwarding {id} could not be found."
+
+
+class FipInUseByPortForwarding(InUse):
+    """`id`."""
+
+    message = "Floating IP {id} in use by Port Forwarding resources."
+
+
+class PortHasBindingFloatingIP(InUse):
+    """`floating_ip_address`, `fip_id`, `port_id`, `fixed_ip`."""
+
+    message = (
+        "Cannot create port forwarding to floating IP {floating_ip_address} ({fip_id}) with port {port_id} "
+        "using fixed IP {fixed_ip}, as that port already has a binding floating IP."
+    )
+
+
 class FloatingIPPortAlreadyAssociated(InUse):
     """`floating_ip_address`, `fip_id`, `port_id`, `fixed_ip`, `net_id`."""
 

@@ -43,8 +43,8 @@ def has_floating_ips(call: Call, router_id: str) -> bool:
 
 
 def floating_ips_into(call: Call, router_id: str, subnet_id: str) -> bool:
-    """Whether floating IPs go through a router to fixed IPs of a subnet."""
-    floating = metadata.tables["floatingip"]
+    """Whether floating IPs, or ports of them, go through a router to fixed IPs of a subnet."""
+    floating, forwarding = metadata.tables["floatingip"], metadata.tables["floatingip_port_forwarding"]
     used = (
         select(floating.c.id)
         .join(fixed_ip, fixed_ip.c.port_id == floating.c.port_id)
@@ -55,7 +55,18 @@ def floating_ips_into(call: Call, router_id: str, subnet_id: str) -> bool:
         )
         .limit(1)
     )
-    return call.tx.execute(used).first() is not None
+    forwarded = (
+        select(forwarding.c.id)
+        .join(floating, floating.c.id == forwarding.c.floatingip_id)
+        .join(fixed_ip, fixed_ip.c.port_id == forwarding.c.internal_port_id)
+        .where(
+            floating.c.router_id == router_id,
+            fixed_ip.c.subnet_id == subnet_id,
+            fixed_ip.c.ip_address == forwarding.c.internal_ip_address,
+        )
+        .limit(1)
+    )
+    return any(call.tx.execute(one).first() is not None for one in (used, forwarded))
 
 
 def physical_networks(tx: Tx, ids: Collection[str] | None) -> dict[str, frozenset[str]]:
