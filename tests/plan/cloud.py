@@ -6,6 +6,7 @@ from deuteron.plan import state as s
 from deuteron.plan.plans import Change
 from deuteron.plan.units import SecurityRule
 from deuteron.resources import owners
+from deuteron.resources.distribution import Rung
 
 HOSTS = ["h1", "h2", "h3"]
 NETWORKS = ["n1", "n2"]
@@ -25,6 +26,9 @@ OWNERS = [
     owners.ROUTER_GATEWAY,
     owners.HEARTBEAT,
     "network:floatingip",
+    owners.ROUTER_DISTRIBUTED_INTERFACE,
+    owners.ROUTER_SNAT,
+    owners.AGENT_GATEWAY,
 ]
 
 hosts = st.sampled_from(HOSTS)
@@ -41,7 +45,7 @@ def _network(id_: str) -> st.SearchStrategy[s.Row]:
         type=st.sampled_from(["vxlan", "flat"]),
         mtu=st.sampled_from([1450, 1500]),
         vni=st.just(NETWORKS.index(id_) + 1),
-        physical_network=st.none(),
+        physical_network=st.sampled_from([None, "x"]),
     )
 
 
@@ -102,7 +106,14 @@ def _group(id_: str) -> st.SearchStrategy[s.Row]:
 
 def _router(id_: str) -> st.SearchStrategy[s.Row]:
     return st.builds(
-        s.Router, id=st.just(id_), number=st.just(1), admin_state_up=st.booleans(), enable_snat=st.booleans()
+        s.Router,
+        id=st.just(id_),
+        number=st.just(1),
+        admin_state_up=st.booleans(),
+        enable_snat=st.booleans(),
+        routes=st.sampled_from([(), (("10.5.0.0/16", "10.0.0.9"),), (("10.6.0.0/16", "10.0.0.7"),)]),
+        rung=st.sampled_from([0, 0, 6, 6, 6, *Rung]),
+        rung_host=st.sampled_from(["", *HOSTS]),
     )
 
 
@@ -152,7 +163,15 @@ ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
         port=st.sampled_from([None, *PORTS]),
         fixed_ip=st.sampled_from([None, "10.0.0.9"]),
     ),
-    s.Host: st.builds(s.Host, id=hosts, vtep=st.sampled_from(["", "192.0.2.1", "192.0.2.2"])),
+    s.Host: st.builds(
+        s.Host,
+        id=hosts,
+        vtep=st.sampled_from(["", "192.0.2.1", "192.0.2.2"]),
+        roles=st.sampled_from([("l3",), ("l3",), ()]),
+        agent_mode=st.sampled_from(["legacy", "dvr", "dvr_snat", "dvr_no_external"]),
+        physical_networks=st.sampled_from([(), ("x",)]),
+        dvr_mac=st.sampled_from(["", "fa:16:3f:00:00:01"]),
+    ),
     s.DhcpServer: st.builds(
         lambda network, slot, host, port: s.DhcpServer(
             id=f"{network}/{slot}", network=network, host=host, port=port
@@ -181,6 +200,8 @@ ports_often = st.one_of(
     _change(s.Port),
     _change(s.Candidate),
     _change(s.Subnet),
+    _change(s.Host),
+    _change(s.Router),
     _change(s.SecurityGroup),
 )
 histories = st.lists(ports_often, max_size=40)

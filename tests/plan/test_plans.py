@@ -84,6 +84,9 @@ def test_a_plan_misses_no_unit(history: list[Change]) -> None:
         "securitygroup": GROUPS,
         "member": PORTS,
         "addressgroup": ADDRESS_GROUPS,
+        "distributedrouter": ROUTERS,
+        "neighbour": PORTS,
+        "floatinggateway": NETWORKS,
     }
     for host in HOSTS:
         plan = units(state, host, DOMAIN)
@@ -102,6 +105,8 @@ def test_a_state_made_empty_keeps_nothing(history: list[Change]) -> None:
         state.replace(change.kind, change.id, None)
     assert state.presence == {}
     assert state.present == {}
+    assert state.parts_at.hosts == {}
+    assert state.served_at.hosts == {}
 
 
 def test_one_port_of_many_touches_only_who_reads_it() -> None:

@@ -7,12 +7,16 @@ the whole plan. Both read the same functions, so what is recomputed alone equals
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 
-from deuteron.plan import firewall
+from deuteron.plan import distributed, firewall
 from deuteron.plan import units as u
+from deuteron.plan.ports import interface, mtu, silent, with_prefix
 from deuteron.plan.state import Candidate, Port, State, Subnet
+from deuteron.resources.distribution import (
+    floats_centrally,
+    is_central_inside,
+)
 from deuteron.resources.owners import DHCP
 
-SLAAC_MODES = ("slaac", "dhcpv6-stateless")
 _APART = 4
 MAX_CANDIDATES = _APART + 99
 """Of an election: as many as can have different VRRP priorities."""
@@ -43,10 +47,12 @@ def keys(state: State, host: str) -> Iterator[str]:
     for p in state.ports.by("host", host):
         yield f"port/{p.id}"
         yield f"instance/{p.id}"
+        yield from (f"floatingip/{f.id}" for f in state.floating_ips.by("port", p.id))
     yield from firewall.keys(state, host)
     for id_ in {server.network for server in state.dhcp_servers.by("host", host)}:
         yield f"dhcp/{id_}"
         yield from (f"lease/{p.id}" for p in state.ports.by("network", id_))
+    yield from distributed.keys(state, host)
     for id_ in routers:
         yield f"router/{id_}"
         yield from (f"floatingip/{f.id}" for f in state.floating_ips.by("router", id_))
@@ -72,21 +78,20 @@ def network(state: State, host: str, id_: str) -> u.Network | None:
 
 
 def port(state: State, host: str, id_: str) -> u.Port | None:
-    """Return an instance's port that is bound to this host, or waits here for a guest on its way."""
+    """Return an instance's port that is bound to this host."""
     row = state.ports.get(id_)
-    if row is None or host not in row.guest_hosts:
+    if row is None or not row.is_instance or row.host != host:
         return None
     return u.Port(
         id=id_,
         network=row.network,
         mac=row.mac,
-        mtu=_mtu(state, row.network),
+        mtu=mtu(state, row.network),
         admin_state_up=row.admin_state_up,
         filtered=row.is_filtered,
         addresses=tuple(address for _, address in row.fixed_ips) if row.is_filtered else (),
         pairs=row.pairs if row.is_filtered else (),
         security_groups=row.security_groups if row.is_filtered else (),
-        waiting=row.host != host,
     )
 
 
@@ -97,18 +102,14 @@ def remote(state: State, host: str, id_: str) -> u.Remote | None:
         return None
     if (net := state.networks.get(row.network)) is None or net.type != "vxlan":
         return None
-    routers = row.is_interface or row.is_gateway
-    place = active_host(state, row.device_id) if routers else _place(state, row)
+    if row.is_interface and distributed.is_answered_here(state, host, row.device_id):
+        return None
+    moves = row.is_routers
+    place = active_host(state, row.device_id) if moves else next(iter(state.hosts_of(row)), None)
     there = state.hosts.get(place)
     if there is None or not there.vtep or place == host:
         return None
-    moves = routers or bool(row.waiting)
     return u.Remote(id=id_, network=row.network, mac=row.mac, vtep=there.vtep, moves=moves)
-
-
-def _place(state: State, row: Port) -> str | None:
-    """Return the host on which a port is that is no router's."""
-    return row.host if row.is_instance else next(iter(state.hosts_of(row)), None)
 
 
 def active_host(state: State, router_id: str) -> str | None:
@@ -139,8 +140,8 @@ def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
         id=id_,
         port=row.id,
         mac=row.mac,
-        mtu=_mtu(state, id_),
-        addresses=_with_prefix(state, row),
+        mtu=mtu(state, id_),
+        addresses=with_prefix(state, row),
         subnets=tuple(
             u.DhcpSubnet(
                 id=s.id,
@@ -194,12 +195,15 @@ def router(state: State, host: str, id_: str) -> u.Router | None:
         return None
     ports = sorted(state.ports.by("router", id_), key=lambda p: p.id)
     gateway = next((p for p in ports if p.is_gateway), None)
+    left = {p.id for p in ports if p.is_interface and not is_central_inside(row.rung)}
+    left |= {p.id for p in ports if p.is_snat and not row.has_parts}
+    inside = [p for p in ports if p.admin_state_up and p.id not in left]
     others = (state.hosts.get(c.host) for c in state.candidates.by("router", id_) if c.host != host)
     return u.Router(
         id=id_,
         number=row.number,
-        interfaces=tuple(_interface(state, p) for p in ports if p.is_interface and p.admin_state_up),
-        gateway=_gateway(state, gateway) if gateway else None,
+        interfaces=tuple(interface(state, p) for p in inside if p.is_interface),
+        gateway=silent(state, gateway) if gateway else None,
         nexthops=_nexthops(state, gateway) if gateway else (),
         snat=row.enable_snat,
         routes=row.routes,
@@ -207,31 +211,8 @@ def router(state: State, host: str, id_: str) -> u.Router | None:
         election=here.election,
         twins=tuple(sorted(other.vtep for other in others if other and other.vtep)),
         draining=here.draining,
-    )
-
-
-def _interface(state: State, row: Port) -> u.RouterPort:
-    found = (state.subnets.get(subnet) for subnet, _ in row.fixed_ips)
-    modes = [(subnet.cidr, subnet.ipv6_ra_mode) for subnet in found if subnet]
-    return u.RouterPort(
-        id=row.id,
-        network=row.network,
-        mac=row.mac,
-        mtu=_mtu(state, row.network),
-        addresses=_with_prefix(state, row),
-        advertised=tuple(sorted(cidr for cidr, mode in modes if mode in SLAAC_MODES)),
-        managed=tuple(sorted(cidr for cidr, mode in modes if mode == "dhcpv6-stateful")),
-        other=any(mode == "dhcpv6-stateless" for _, mode in modes),
-    )
-
-
-def _gateway(state: State, row: Port) -> u.RouterPort:
-    return u.RouterPort(
-        id=row.id,
-        network=row.network,
-        mac=row.mac,
-        mtu=_mtu(state, row.network),
-        addresses=_with_prefix(state, row),
+        distributed=row.has_parts,
+        snat_ports=tuple(silent(state, p) for p in inside if p.is_snat),
     )
 
 
@@ -246,13 +227,23 @@ def _nexthops(state: State, row: Port) -> tuple[str, ...]:
 
 
 def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
-    """Return a floating IP of a router that has a twin here."""
+    """Return a floating IP that this host serves, by a distributed part of its router or by a twin."""
     row = state.floating_ips.get(id_)
     if row is None or row.router is None or row.fixed_ip is None:
         return None
-    if state.candidates.get(f"{row.router}/{host}") is None:
-        return None
-    return u.FloatingIP(id=id_, router=row.router, floating_ip=row.floating_ip, fixed_ip=row.fixed_ip)
+    here = distributed.floats_on(state, row)
+    if here != host:
+        router_row = state.routers.get(row.router)
+        elsewhere = here is not None and router_row is not None and not floats_centrally(router_row.rung)
+        if elsewhere or state.candidates.get(f"{row.router}/{host}") is None:
+            return None
+    return u.FloatingIP(
+        id=id_,
+        router=row.router,
+        floating_ip=row.floating_ip,
+        fixed_ip=row.fixed_ip,
+        distributed=here == host,
+    )
 
 
 def election(state: State, host: str, id_: str) -> u.Election | None:
@@ -266,7 +257,7 @@ def election(state: State, host: str, id_: str) -> u.Election | None:
         return None
     net = state.networks.get(row.ha_network)
     mine = _heartbeat(state, row.ha_network, host)
-    addresses = _with_prefix(state, mine) if mine else ()
+    addresses = with_prefix(state, mine) if mine else ()
     if net is None or net.vni is None or mine is None or not addresses:
         return None
     peers = (_peer(state, row.ha_network, name) for name in sorted(row.candidates) if name != host)
@@ -317,14 +308,14 @@ def _heartbeat(state: State, ha_network: str, host: str) -> Port | None:
 def instance(state: State, host: str, id_: str) -> u.Instance | None:
     """Return what metadata on this host says to the instance behind a port of it."""
     row = state.ports.get(id_)
-    if row is None or host not in row.guest_hosts or not row.device_id:
+    if row is None or not row.is_instance or row.host != host or not row.device_id:
         return None
     known = state.instances.get(row.device_id)
     return u.Instance(
         id=id_,
         network=row.network,
         mac=row.mac,
-        mtu=_mtu(state, row.network),
+        mtu=mtu(state, row.network),
         addresses=tuple(_instance_addresses(state, row)),
         instance_id=row.device_id,
         project_id=row.project_id,
@@ -360,21 +351,6 @@ def hostname(row: Port) -> str:
     return "host-" + addresses[0].replace(".", "-").replace(":", "-") if addresses else f"host-{row.id[:11]}"
 
 
-def _mtu(state: State, network_id: str) -> int:
-    row = state.networks.get(network_id)
-    return row.mtu if row else 1500
-
-
-def _with_prefix(state: State, row: Port) -> tuple[str, ...]:
-    """Return the addresses of a port, each with the prefix length of its subnet."""
-    found = []
-    for subnet_id, address in row.fixed_ips:
-        subnet = state.subnets.get(subnet_id)
-        if subnet is not None:
-            found.append(f"{address}/{subnet.cidr.rpartition('/')[2]}")
-    return tuple(found)
-
-
 _MADE_BY: Mapping[str, Callable[[State, str, str], u.Unit | None]] = {
     "network": network,
     "port": port,
@@ -384,6 +360,9 @@ _MADE_BY: Mapping[str, Callable[[State, str, str], u.Unit | None]] = {
     "remote": remote,
     "lease": lease,
     "router": router,
+    "distributedrouter": distributed.router,
+    "neighbour": distributed.neighbour,
+    "floatinggateway": distributed.floating_gateway,
     "floatingip": floating_ip,
     "election": election,
     "instance": instance,

@@ -88,4 +88,6 @@ class Plans:
             places.update(touched.presence(state, network, host))
         for group, host in replaced.secured:
             places.update(touched.secured(state, group, host))
+        for router, host in replaced.parts:
+            places.update(touched.parts(state, router, host))
         return places

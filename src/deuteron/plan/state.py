@@ -9,9 +9,19 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
+from deuteron.plan import reach
 from deuteron.plan.presence import Presence
 from deuteron.plan.units import SecurityRule
-from deuteron.resources.owners import DHCP, HEARTBEAT, ROUTER_GATEWAY, ROUTER_INTERFACES
+from deuteron.resources.distribution import has_parts, is_central_inside
+from deuteron.resources.hosts import DVR_MODES
+from deuteron.resources.owners import (
+    AGENT_GATEWAY,
+    DHCP,
+    HEARTBEAT,
+    ROUTER_GATEWAY,
+    ROUTER_INTERFACES,
+    ROUTER_SNAT,
+)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,17 +69,10 @@ class Port(Row, frozen=True, kw_only=True):
     """(IP version, name or number, value), sorted."""
     security: bool = False
     """Whether port security is on."""
-    waiting: tuple[str, ...] = ()
-    """Other hosts on which its guest may appear, sorted: those of its bindings that are not active."""
     pairs: tuple[tuple[str, str], ...] = ()
     """(MAC address, address or prefix) that are allowed besides, sorted."""
     security_groups: tuple[str, ...] = ()
     """Sorted."""
-
-    @property
-    def guest_hosts(self) -> tuple[str, ...]:
-        """The hosts on which its guest is, or may appear."""
-        return ((self.host,) if self.host else ()) + self.waiting if self.is_instance else ()
 
     @property
     def is_filtered(self) -> bool:
@@ -90,6 +93,26 @@ class Port(Row, frozen=True, kw_only=True):
     def is_gateway(self) -> bool:
         """Whether a router reaches its external network by it."""
         return self.device_owner == ROUTER_GATEWAY
+
+    @property
+    def is_snat(self) -> bool:
+        """Whether distributed parts of a router reach the central one by it."""
+        return self.device_owner == ROUTER_SNAT
+
+    @property
+    def is_routers(self) -> bool:
+        """Whether a router has it."""
+        return self.is_interface or self.is_gateway or self.is_snat
+
+    @property
+    def is_agent_gateway(self) -> bool:
+        """Whether floating IPs of distributed routers are reached by it on its host."""
+        return self.device_owner == AGENT_GATEWAY
+
+    @property
+    def has_place(self) -> bool:
+        """Whether it answers for its addresses somewhere, as far as can be known from itself."""
+        return bool(self.host) if self.is_instance else self.is_routers or self.device_owner == DHCP
 
 
 class SecurityGroup(Row, frozen=True, kw_only=True):
@@ -128,6 +151,11 @@ class Router(Row, frozen=True, kw_only=True):
     rung_host: str = ""
     """Whose distributed part opens last."""
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether it has distributed parts."""
+        return has_parts(self.rung)
+
 
 class FloatingIP(Row, frozen=True, kw_only=True):
     """A floating IP; nothing comes of it until it has a router and a fixed address."""
@@ -142,6 +170,15 @@ class Host(Row, frozen=True, kw_only=True):
     """A host that has ever reported and was not deleted; the id is its name."""
 
     vtep: str
+    roles: tuple[str, ...] = ()
+    agent_mode: str = "legacy"
+    physical_networks: tuple[str, ...] = ()
+    dvr_mac: str = ""
+
+    @property
+    def carries_parts(self) -> bool:
+        """Whether it carries distributed parts of routers."""
+        return "l3" in self.roles and self.agent_mode in DVR_MODES and bool(self.dvr_mac)
 
 
 class DhcpServer(Row, frozen=True, kw_only=True):
@@ -250,6 +287,8 @@ class Replaced(msgspec.Struct, frozen=True):
     """(network, host) that came to hold a port of it, or holds none any more."""
     secured: tuple[tuple[str, str], ...] = ()
     """(security group, host) that came to hold a filtered port with it, or holds none any more."""
+    parts: tuple[tuple[str, str], ...] = ()
+    """(router, host) that came to carry a distributed part of it, or carries none any more."""
 
 
 class State:
@@ -261,9 +300,14 @@ class State:
         self.ports: Table[Port] = Table(
             network=lambda p: [p.network],
             subnet=lambda p: {subnet for subnet, _ in p.fixed_ips},
-            host=lambda p: p.guest_hosts,
+            host=lambda p: [p.host] if p.is_instance and p.host else [],
             device=lambda p: [p.device_id] if p.is_instance and p.device_id else [],
-            router=lambda p: [p.device_id] if p.is_interface or p.is_gateway else [],
+            router=lambda p: [p.device_id] if p.is_routers else [],
+            routers_on=lambda p: [p.network] if p.is_routers else [],
+            routed=lambda p: [p.network] if p.is_interface else [],
+            address=lambda p: p.fixed_ips if p.has_place else (),
+            paired=lambda p: [p.network] if p.pairs and p.is_instance and p.host else [],
+            agent_gateway=lambda p: {p.network, p.host} if p.is_agent_gateway else (),
             heartbeat=lambda p: [(p.network, p.host)] if p.device_owner == HEARTBEAT else [],
             group=lambda p: p.security_groups if p.is_filtered else (),
         )
@@ -286,14 +330,18 @@ class State:
         """By the hosts that have not followed yet."""
         self.elections: Table[Election] = Table(host=lambda e: e.candidates, network=lambda e: [e.ha_network])
         self.instances: Table[Instance] = Table()
-        self.networks_at = Presence()
-        """Networks, on the hosts that hold a port of them."""
-        self.groups_at = Presence()
+        self.networks_at = Presence[str]()
+        """Networks, on the hosts that hold a port of them, or a distributed part of one of their routers."""
+        self.groups_at = Presence[str]()
         """Security groups, on the hosts that hold a filtered port with them."""
+        self.served_at = Presence[tuple[str, str]]()
+        """(network, router that has the port there, or ""), on the hosts that hold such a port."""
+        self.parts_at = Presence[str]()
+        """Routers, on the hosts that carry distributed parts of them."""
 
     @property
     def presence(self) -> Mapping[str, Mapping[str, set[str]]]:
-        """Network -> host -> the ports that it has there."""
+        """Network -> host -> why it is there: ports, and distributed parts of routers."""
         return self.networks_at.hosts
 
     @property
@@ -304,18 +352,51 @@ class State:
     def replace(self, kind: type[Row], id: str, new: Row | None) -> Replaced:  # noqa: A002
         """Make a row so, or remove it (None)."""
         table: Table[Row] = self.table(kind)
-        old = table.replace(id, new)
+        old = table.get(id)
+        concerned = reach.beyond(self, self._routers_named(old, new))
+        table.replace(id, new)
         presence: set[tuple[str, str]] = set()
         secured: set[tuple[str, str]] = set()
+        served: set[tuple[tuple[str, str], str]] = set()
         for id_ in {port for row in (old, new) if row is not None for port in self._carried(row)}:
             port = self.ports.get(id_)
             hosts = self.hosts_of(port) if port else frozenset()
+            network = port.network if port else ""
+            router = port.device_id if port and port.is_routers else ""
             groups = port.security_groups if port and port.is_filtered else ()
-            presence |= self.networks_at.place(
-                id_, {(port.network, host) for host in hosts} if port else set()
-            )
+            presence |= self.networks_at.place(id_, {(network, host) for host in hosts})
+            served |= self.served_at.place(id_, {((network, router), host) for host in hosts})
             secured |= self.groups_at.place(id_, {(group, host) for group in groups for host in hosts})
-        return Replaced(old, tuple(sorted(presence)), tuple(sorted(secured)))
+        newly = {router for (network, _), _ in served for router in reach.routers_on(self, network)}
+        concerned |= reach.beyond(self, newly | self._routers_named(old, new))
+        parts: set[tuple[str, str]] = set()
+        for id_ in concerned:
+            part, networks = self._place_parts(id_)
+            parts |= part
+            presence |= networks
+        return Replaced(old, *(tuple(sorted(found)) for found in (presence, secured, parts)))
+
+    def _place_parts(self, router: str) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+        """Say where a router has parts now; return the (router, host) and (network, host) that changed."""
+        hosts = reach.hosts(self, router)
+        networks = reach.networks(self, router) if hosts else set()
+        parts = self.parts_at.place(router, {(router, host) for host in hosts})
+        places = {(network, host) for network in networks for host in hosts}
+        return parts, self.networks_at.place(f"part/{router}", places)
+
+    def _routers_named(self, old: Row | None, new: Row | None) -> set[str]:
+        """Return the routers whose parts may be elsewhere when one row takes the place of another."""
+        found = set()
+        for row in (old, new):
+            if isinstance(row, Router) and row.has_parts:
+                found.add(row.id)
+            elif isinstance(row, Port) and row.is_interface:
+                found.add(row.device_id)
+        if len({isinstance(row, Host) and row.carries_parts for row in (old, new)}) > 1:
+            host = (old or new or Row(id="")).id
+            for network, _ in self.served_at.things.get(host, ()):
+                found |= reach.routers_on(self, network)
+        return found
 
     def table(self, kind: type[Row]) -> "Table[Row]":
         """Return the table of a kind of rows."""
@@ -325,11 +406,16 @@ class State:
     def hosts_of(self, port: Port) -> frozenset[str]:
         """Return the hosts on which a port is plugged into its network (a redundant router's: several)."""
         if port.is_instance:
-            return frozenset(port.guest_hosts)
+            return frozenset({port.host} if port.host else ())
         if port.device_owner == DHCP:
             return frozenset(server.host for server in self.dhcp_servers.by("port", port.id))
-        if port.is_interface or port.is_gateway:
+        router = self.routers.get(port.device_id) if port.is_interface else None
+        if router is not None and not is_central_inside(router.rung):
+            return frozenset()  # its parts are there, which is a reason of its own
+        if port.is_routers:
             return frozenset(candidate.host for candidate in self.candidates.by("router", port.device_id))
+        if port.is_agent_gateway:
+            return frozenset({port.host} if port.host else ())
         return frozenset()
 
     def _carried(self, row: Row) -> tuple[str, ...]:
@@ -340,6 +426,8 @@ class State:
             return (row.port,)
         if isinstance(row, Candidate):
             return tuple(port.id for port in self.ports.by("router", row.router))
+        if isinstance(row, Router):
+            return tuple(port.id for port in self.ports.by("router", row.id))
         return ()
 
 

@@ -8,6 +8,7 @@ the row, so that the cost of a change does not grow with the cloud.
 
 from collections.abc import Iterable, Iterator
 
+from deuteron.plan import reach
 from deuteron.plan.state import (
     AddressGroup,
     Candidate,
@@ -43,8 +44,10 @@ def touched(state: State, row: Row, other: Row | None) -> Iterator[Place]:
             yield from _group(state, row, other)
         case Router():
             yield from _router(state, row.id)
+            yield from _distribution(state, row.id)
         case FloatingIP():
-            yield from _floating_ip(state, row)
+            yield from _floats(state, row)
+            yield from _instances_of(state, row)
         case Host():
             yield from _host(state, row)
         case DhcpServer():
@@ -63,6 +66,31 @@ def presence(state: State, network: str, host: str) -> Iterator[Place]:
         yield name, f"network/{network}"
     for port in state.ports.by("network", network):
         yield host, f"remote/{port.id}"
+
+
+def parts(state: State, router: str, host: str) -> Iterator[Place]:
+    """Yield what changes when a host gets a distributed part of a router, or loses it."""
+    yield host, f"distributedrouter/{router}"
+    yield from ((host, f"remote/{port.id}") for port in state.ports.by("router", router))
+    for network in reach.networks(state, router):
+        yield from ((host, f"neighbour/{port.id}") for port in state.ports.by("network", network))
+    for floating_ip in state.floating_ips.by("router", router):
+        yield from _floats(state, floating_ip)
+
+
+def _distribution(state: State, router: str) -> Iterator[Place]:
+    """Yield what reads how far a router is distributed, but for where its parts are."""
+    row = state.routers.get(router)
+    if row is None or not row.has_parts:
+        return
+    yield from _parts(state, router)
+    yield from _remotes(state, state.ports.by("router", router))
+    for floating_ip in state.floating_ips.by("router", router):
+        yield from _floats(state, floating_ip)
+
+
+def _parts(state: State, router: str) -> Iterator[Place]:
+    return _at(state.parts_at.hosts.get(router, ()), f"distributedrouter/{router}")
 
 
 def secured(state: State, group_id: str, host: str) -> Iterator[Place]:
@@ -104,10 +132,12 @@ def _network(state: State, row: Network) -> Iterator[Place]:
     yield from _dhcp_of(state, row.id)
     for election in state.elections.by("network", row.id):
         yield from _at(election.candidates, f"election/{election.id}")
+    yield from _floating_gateways(state, row.id)
 
 
 def _subnet(state: State, row: Subnet) -> Iterator[Place]:
     yield from _dhcp_of(state, row.network)
+    yield from _floating_gateways(state, row.network)
     for port in state.ports.by("subnet", row.id):
         yield from _own(state, port)
     if any(port.device_owner == HEARTBEAT for port in state.ports.by("subnet", row.id)):
@@ -128,27 +158,74 @@ def _port(state: State, row: Port) -> Iterator[Place]:
 def _own(state: State, row: Port) -> Iterator[Place]:
     """Yield the units that one port makes."""
     yield from _remotes(state, [row])
+    yield from _neighbours(state, row)
     if row.is_instance:
-        for host in row.guest_hosts:
-            yield host, f"port/{row.id}"
-            yield host, f"instance/{row.id}"
+        if row.host:
+            yield row.host, f"port/{row.id}"
+            yield row.host, f"instance/{row.id}"
         for server in state.dhcp_servers.by("network", row.network):
             yield server.host, f"lease/{row.id}"
-    elif row.is_interface or row.is_gateway:
+        for floating_ip in state.floating_ips.by("port", row.id):
+            yield from _floats(state, floating_ip)
+    elif row.is_routers:
         yield from _router(state, row.device_id)
+        yield from _router_port(state, row)
     elif row.device_owner == DHCP:
         yield from _dhcp_of(state, row.network)
+    elif row.is_agent_gateway:
+        yield row.host, f"floatinggateway/{row.network}"
+        yield from _floats_at(state, row.host)
 
 
-def _floating_ip(state: State, row: FloatingIP) -> Iterator[Place]:
+def _neighbours(state: State, row: Port) -> Iterator[Place]:
+    """Yield whom distributed parts know by a port, and those parts that send to its addresses by routes."""
+    addresses = {address for _, address in row.fixed_ips}
+    paired = bool(row.pairs or state.ports.by("paired", row.network))
+    for id_ in reach.routers_on(state, row.network):
+        yield from _at(state.parts_at.hosts.get(id_, ()), f"neighbour/{row.id}")
+        router = state.routers.get(id_)
+        if paired or (router and any(hop in addresses for _, hop in router.routes)):
+            yield from _parts(state, id_)
+
+
+def _router_port(state: State, row: Port) -> Iterator[Place]:
+    """Yield what a port of a distributed router makes on the hosts that carry parts of it."""
+    if row.is_gateway:
+        yield from _distribution(state, row.device_id)
+    else:
+        yield from _parts(state, row.device_id)
+    if row.is_interface:
+        for host in state.parts_at.hosts.get(row.device_id, ()):
+            yield from ((host, f"neighbour/{port.id}") for port in state.ports.by("network", row.network))
+
+
+def _floating_gateways(state: State, network: str) -> Iterator[Place]:
+    found = state.ports.by("agent_gateway", network)
+    return ((port.host, f"floatinggateway/{network}") for port in found if port.network == network)
+
+
+def _floats(state: State, row: FloatingIP) -> Iterator[Place]:
+    """Yield where a floating IP may be served."""
     yield from ((c.host, f"floatingip/{row.id}") for c in state.candidates.by("router", row.router or ""))
-    if (port := state.ports.get(row.port)) is not None:
-        yield from _at(port.guest_hosts, f"instance/{port.id}")
+    if (port := state.ports.get(row.port)) is not None and port.host:
+        yield port.host, f"floatingip/{row.id}"
+        yield port.host, f"distributedrouter/{row.router}"
+
+
+def _floats_at(state: State, host: str) -> Iterator[Place]:
+    """Yield the places of the floating IPs of a host's ports."""
+    for port in state.ports.by("host", host):
+        for floating_ip in state.floating_ips.by("port", port.id):
+            yield from _floats(state, floating_ip)
+
+
+def _instances_of(state: State, row: FloatingIP) -> Iterator[Place]:
+    if (port := state.ports.get(row.port)) is not None and port.host:
+        yield port.host, f"instance/{port.id}"
 
 
 def _instance(state: State, row: Instance) -> Iterator[Place]:
-    for port in state.ports.by("device", row.id):
-        yield from _at(port.guest_hosts, f"instance/{port.id}")
+    return ((p.host, f"instance/{p.id}") for p in state.ports.by("device", row.id) if p.host)
 
 
 def _host(state: State, row: Host) -> Iterator[Place]:
@@ -161,6 +238,8 @@ def _host(state: State, row: Host) -> Iterator[Place]:
         yield from _at(election.candidates, f"election/{election.id}")
     for candidate in state.candidates.by("host", row.id):
         yield from _router(state, candidate.router)
+    yield from ((row.id, f"distributedrouter/{id_}") for id_ in state.parts_at.things.get(row.id, ()))
+    yield from _floats_at(state, row.id)
 
 
 def _dhcp_server(state: State, row: DhcpServer) -> Iterator[Place]:

@@ -11,10 +11,16 @@ HEARTBEAT = "network:router_ha_heartbeat"
 """Of a host on an HA network: the heartbeat of all its elections there travels by it."""
 
 ROUTER_DISTRIBUTED_INTERFACE = "network:router_interface_distributed"
+ROUTER_SNAT = "network:router_centralized_snat"
+"""By which the distributed parts of a router reach its central part, one on each of its networks."""
+AGENT_GATEWAY = "network:floatingip_agent_gateway"
+"""By which floating IPs of distributed routers are reached on one host; it has no address."""
 
 ROUTER_INTERFACES = frozenset({ROUTER_INTERFACE, ROUTER_HA_INTERFACE, ROUTER_DISTRIBUTED_INTERFACE})
+ROUTER_INSIDE = ROUTER_INTERFACES | {ROUTER_SNAT}
+"""On the networks between which a router routes."""
 ROUTER_PORTS = ROUTER_INTERFACES | {ROUTER_GATEWAY}
-AUTO_DELETED = frozenset({DHCP})
+AUTO_DELETED = frozenset({DHCP, AGENT_GATEWAY})
 """Ports that go by themselves with their network."""
 
 
