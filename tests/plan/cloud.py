@@ -1,5 +1,6 @@
 """Small random clouds: any row of any kind, consistent or not, since changes may arrive in any order."""
 
+import msgspec
 from hypothesis import strategies as st
 
 from deuteron.plan import state as s
@@ -65,6 +66,10 @@ def _subnet(id_: str) -> st.SearchStrategy[s.Row]:
     )
 
 
+def _without_own_host(row: s.Port) -> s.Port:
+    return msgspec.structs.replace(row, waiting=tuple(host for host in row.waiting if host != row.host))
+
+
 def _port(id_: str) -> st.SearchStrategy[s.Row]:
     return st.builds(
         s.Port,
@@ -83,7 +88,8 @@ def _port(id_: str) -> st.SearchStrategy[s.Row]:
         fixed_ips=st.lists(st.sampled_from(SUBNETS), unique=True, max_size=2).map(
             lambda found: tuple(sorted((x, "2001:db8::9" if x == "s6" else "10.0.0.9") for x in found))
         ),
-    )
+        waiting=st.sampled_from([(), ("h1",), ("h2", "h3")]),
+    ).map(_without_own_host)
 
 
 rules = st.builds(

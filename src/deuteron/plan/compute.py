@@ -78,9 +78,9 @@ def network(state: State, host: str, id_: str) -> u.Network | None:
 
 
 def port(state: State, host: str, id_: str) -> u.Port | None:
-    """Return an instance's port that is bound to this host."""
+    """Return an instance's port that is bound to this host, or waits here for a guest on its way."""
     row = state.ports.get(id_)
-    if row is None or not row.is_instance or row.host != host:
+    if row is None or host not in row.guest_hosts:
         return None
     return u.Port(
         id=id_,
@@ -92,6 +92,7 @@ def port(state: State, host: str, id_: str) -> u.Port | None:
         addresses=tuple(address for _, address in row.fixed_ips) if row.is_filtered else (),
         pairs=row.pairs if row.is_filtered else (),
         security_groups=row.security_groups if row.is_filtered else (),
+        waiting=row.host != host,
     )
 
 
@@ -104,12 +105,18 @@ def remote(state: State, host: str, id_: str) -> u.Remote | None:
         return None
     if row.is_interface and distributed.is_answered_here(state, host, row.device_id):
         return None
-    moves = row.is_routers
-    place = active_host(state, row.device_id) if moves else next(iter(state.hosts_of(row)), None)
+    routers = row.is_routers
+    place = active_host(state, row.device_id) if routers else _place(state, row)
     there = state.hosts.get(place)
     if there is None or not there.vtep or place == host:
         return None
+    moves = routers or bool(row.waiting)
     return u.Remote(id=id_, network=row.network, mac=row.mac, vtep=there.vtep, moves=moves)
+
+
+def _place(state: State, row: Port) -> str | None:
+    """Return the host on which a port is that is no router's."""
+    return row.host if row.is_instance else next(iter(state.hosts_of(row)), None)
 
 
 def active_host(state: State, router_id: str) -> str | None:
@@ -308,7 +315,7 @@ def _heartbeat(state: State, ha_network: str, host: str) -> Port | None:
 def instance(state: State, host: str, id_: str) -> u.Instance | None:
     """Return what metadata on this host says to the instance behind a port of it."""
     row = state.ports.get(id_)
-    if row is None or not row.is_instance or row.host != host or not row.device_id:
+    if row is None or host not in row.guest_hosts or not row.device_id:
         return None
     known = state.instances.get(row.device_id)
     return u.Instance(

@@ -16,6 +16,7 @@ from deuteron.resources import (
     hosts,
     network,
     port,
+    port_binding,
     router,
     security_group,
     security_rules,
@@ -123,7 +124,7 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
         c.port_security_enabled,
         c.allowed_address_pairs,
     )
-    groups = _groups_of_ports(tx, ids)
+    groups, waiting = _groups_of_ports(tx, ids), _waiting_hosts(tx, ids)
     seen = select(*columns).where(c.device_owner != HA_PORT)  # no host has anything of a router's HA ports
     for row in tx.execute(_of(seen, c.id, ids)):
         yield s.Port(
@@ -134,6 +135,7 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             device_id=row.device_id,
             device_owner=row.device_owner,
             host=row.binding_host_id,
+            waiting=tuple(sorted(waiting[row.id])),
             admin_state_up=row.admin_state_up,
             dns_name=row.dns_name,
             fixed_ips=tuple(fixed[row.id]),
@@ -149,6 +151,14 @@ def _groups_of_ports(tx: Tx, ids: Ids) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for row in tx.execute(_of(select(table.c.port_id, table.c.security_group_id), table.c.port_id, ids)):
         found[row.port_id].append(row.security_group_id)
+    return found
+
+
+def _waiting_hosts(tx: Tx, ids: Ids) -> dict[str, list[str]]:
+    table = port_binding.waiting
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in tx.execute(_of(select(table.c.port_id, table.c.host), table.c.port_id, ids)):
+        found[row.port_id].append(row.host)
     return found
 
 

@@ -69,10 +69,17 @@ class Port(Row, frozen=True, kw_only=True):
     """(IP version, name or number, value), sorted."""
     security: bool = False
     """Whether port security is on."""
+    waiting: tuple[str, ...] = ()
+    """Other hosts on which its guest may appear, sorted: those of its bindings that are not active."""
     pairs: tuple[tuple[str, str], ...] = ()
     """(MAC address, address or prefix) that are allowed besides, sorted."""
     security_groups: tuple[str, ...] = ()
     """Sorted."""
+
+    @property
+    def guest_hosts(self) -> tuple[str, ...]:
+        """The hosts on which its guest is, or may appear."""
+        return ((self.host,) if self.host else ()) + self.waiting if self.is_instance else ()
 
     @property
     def is_filtered(self) -> bool:
@@ -300,7 +307,7 @@ class State:
         self.ports: Table[Port] = Table(
             network=lambda p: [p.network],
             subnet=lambda p: {subnet for subnet, _ in p.fixed_ips},
-            host=lambda p: [p.host] if p.is_instance and p.host else [],
+            host=lambda p: p.guest_hosts,
             device=lambda p: [p.device_id] if p.is_instance and p.device_id else [],
             router=lambda p: [p.device_id] if p.is_routers else [],
             routers_on=lambda p: [p.network] if p.is_routers else [],
@@ -406,7 +413,7 @@ class State:
     def hosts_of(self, port: Port) -> frozenset[str]:
         """Return the hosts on which a port is plugged into its network (a redundant router's: several)."""
         if port.is_instance:
-            return frozenset({port.host} if port.host else ())
+            return frozenset(port.guest_hosts)
         if port.device_owner == DHCP:
             return frozenset(server.host for server in self.dhcp_servers.by("port", port.id))
         router = self.routers.get(port.device_id) if port.is_interface else None

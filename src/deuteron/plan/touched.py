@@ -160,9 +160,9 @@ def _own(state: State, row: Port) -> Iterator[Place]:
     yield from _remotes(state, [row])
     yield from _neighbours(state, row)
     if row.is_instance:
-        if row.host:
-            yield row.host, f"port/{row.id}"
-            yield row.host, f"instance/{row.id}"
+        for host in row.guest_hosts:
+            yield host, f"port/{row.id}"
+            yield host, f"instance/{row.id}"
         for server in state.dhcp_servers.by("network", row.network):
             yield server.host, f"lease/{row.id}"
         for floating_ip in state.floating_ips.by("port", row.id):
@@ -220,12 +220,13 @@ def _floats_at(state: State, host: str) -> Iterator[Place]:
 
 
 def _instances_of(state: State, row: FloatingIP) -> Iterator[Place]:
-    if (port := state.ports.get(row.port)) is not None and port.host:
-        yield port.host, f"instance/{port.id}"
+    if (port := state.ports.get(row.port)) is not None:
+        yield from _at(port.guest_hosts, f"instance/{port.id}")
 
 
 def _instance(state: State, row: Instance) -> Iterator[Place]:
-    return ((p.host, f"instance/{p.id}") for p in state.ports.by("device", row.id) if p.host)
+    for port in state.ports.by("device", row.id):
+        yield from _at(port.guest_hosts, f"instance/{port.id}")
 
 
 def _host(state: State, row: Host) -> Iterator[Place]:
