@@ -163,7 +163,10 @@ def _check_child(call: Call, resource: Resource, id_: str, rule: str) -> None:
 def present(
     call: Call, resource: Resource, items: list[Item], fields: frozenset[str] = frozenset()
 ) -> list[Item]:
-    """Return stored rows as they are shown: derived attributes in, those not for the caller out."""
+    """Return stored rows as they are shown: derived attributes in, those not for the caller out.
+
+    What a derived attribute says nothing about has none.
+    """
     if items:
         if resource.present:
             resource.present(call, items)
@@ -176,7 +179,7 @@ def present(
         for name, attr in resource.attributes.items()
         if attr.visible and name not in hidden and (not fields or name in fields)
     ]
-    result = [{name: item[name] for name in shown_} for item in items]
+    result = [{name: item[name] for name in shown_ if name in item} for item in items]
     for view, names in zip(result, hidden_of_each, strict=False):
         for name in names:
             view.pop(name, None)

@@ -130,7 +130,7 @@ def _port(call: Call, id_: str, lock: bool = False) -> Item:
 
 
 def _bind(call: Call, row: Item, given: Mapping[str, Any]) -> Item:
-    if given["host"] != row[port.HOST]:
+    if given.get("host", row[port.HOST]) != row[port.HOST]:
         trunk.follow(call, row["id"], given["host"])
     return port.update(call, row, {f"binding:{_COLUMN.get(name, name)}": given[name] for name in given})
 
