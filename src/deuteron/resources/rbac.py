@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, UniqueConstraint, select
 
-from deuteron.resources import network, port, router, rows
+from deuteron.resources import network, port, qos_bindings, router, rows
 from deuteron.resources.access import EVERYBODY, EXTERNAL, SHARED
 from deuteron.resources.attribute import UNSET, Attr, Type
 from deuteron.resources.call import Call
@@ -28,6 +28,8 @@ _ACTIONS = {
     "qos_policy": (SHARED,),
 }
 """What can be granted, by the type of the object."""
+_CALLED = {"qos_policy": "policy"}
+"""Type of objects -> their resource, where that is called otherwise."""
 
 
 class RbacPolicyNotFound(NotFound):
@@ -54,11 +56,11 @@ class DuplicateRbacPolicy(Conflict):
 def create(call: Call, values: Item) -> Item:
     """Lend an object. Its project may, and an administrator."""
     type_, action = values["object_type"], values["action"]
-    if type_ not in metadata.tables or type_ not in _ACTIONS:
+    if type_ not in _ACTIONS:
         raise InvalidInput(error_message=f"'{shown(type_)}' is not a valid RBAC object type")
     if action not in _ACTIONS[type_]:
         raise InvalidInput(error_message=f"Invalid action '{shown(action)}' for object type '{type_}'")
-    owner: Resource = metadata.tables[type_].info["resource"]
+    owner = _resource(type_)
     target = rows.get(call, owner, values["object_id"], lock=True)
     if not call.admin and (call.who is None or target["project_id"] != call.who.project_id):
         raise InvalidInput(
@@ -94,10 +96,15 @@ def remove(call: Call, row: Item) -> None:
 
 def _touch(call: Call, row: Item, changes: Item) -> None:
     """Change the object that a policy lends; with nothing to change, its revision counts up all the same."""
-    owner: Resource = metadata.tables[row["object_type"]].info["resource"]
+    owner = _resource(row["object_type"])
     lent_ = rows.find(call, owner, row["object_id"], lock=True)
     if lent_ is not None:
         rows.change(call, owner, lent_, changes)
+
+
+def _resource(type_: str) -> Resource:
+    found: Resource = metadata.tables[_CALLED.get(type_, type_)].info["resource"]
+    return found
 
 
 def _others(call: Call, row: Item) -> set[str]:
@@ -116,11 +123,11 @@ def _refuse_if_used(call: Call, row: Item, targets: set[str]) -> None:
     in_use = _USERS.get((row["object_type"], row["action"]))
     if in_use is None or EVERYBODY in targets:
         return
-    home = rows.find(call, network.resource, row["object_id"], lock=True)
-    if home is None:
+    lent_ = rows.find(call, _resource(row["object_type"]), row["object_id"], lock=True)
+    if lent_ is None:
         return
-    what = in_use(call, home, targets)
-    if row["action"] == EXTERNAL and row["target_tenant"] == EVERYBODY and home["is_default"]:
+    what = in_use(call, lent_, targets)
+    if row["action"] == EXTERNAL and row["target_tenant"] == EVERYBODY and lent_["is_default"]:
         what = "the default external network is everybody's"
     if what:
         raise RbacPolicyInUse(object_id=row["object_id"], details=what)
@@ -154,6 +161,7 @@ def _foreign_routers(call: Call, home: Item, targets: set[str]) -> str:
 _USERS: Mapping[tuple[str, str], Callable[[Call, Item, set[str]], str]] = {
     ("network", SHARED): _foreign_ports,
     ("network", EXTERNAL): _foreign_routers,
+    ("qos_policy", SHARED): qos_bindings.foreign_user,
 }
 
 
@@ -189,11 +197,13 @@ def is_lent(call: Call, id_: ColumnElement[str], texts: list[str]) -> ColumnElem
     return id_.in_(shared) if wanted == {True} else id_.not_in(shared)
 
 
-def lent(name: str, *, post: bool, put: bool) -> Extension:
+def lent(name: str, *, post: bool, put: bool, type_: str = "") -> Extension:
     """Return what gives a resource its `shared`: whether its objects are lent to the one who asks.
 
-    `post`, `put`: these requests set it, and lend the object to everybody or not.
+    `post`, `put`: these requests set it, and lend the object to everybody or not. `type_` is what RBAC
+    policies call the resource, where that is not its name.
     """
+    type_ = type_ or name
 
     def present(call: Call, items: list[Item]) -> None:
         targets = [EVERYBODY, *([call.who.project_id] if call.who else [])]
@@ -211,12 +221,12 @@ def lent(name: str, *, post: bool, put: bool) -> Extension:
 
     def created(call: Call, row: Item, values: Mapping[str, Any]) -> None:
         if values.get("shared"):
-            _grant(call, name, row, SHARED)
+            _grant(call, type_, row, SHARED)
 
     def updating(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
         present(call, [row])
         if "shared" in changes:
-            _share(call, name, row, changes["shared"])
+            _share(call, type_, row, changes["shared"])
 
     def deleting(call: Call, row: Item) -> None:
         _revoke(call, row)
@@ -243,6 +253,9 @@ def _share(call: Call, type_: str, row: Item, wanted: bool) -> None:
     elif not wanted and EVERYBODY in targets:
         if type_ == "network" and _foreign_ports(call, row, targets - {EVERYBODY}):
             raise InvalidSharedSetting(network=row["name"])
+        in_use = _USERS.get((type_, SHARED))
+        if in_use and (what := in_use(call, row, targets - {EVERYBODY})):
+            raise RbacPolicyInUse(object_id=row["id"], details=what)
         _revoke(call, row, resource.table.c.action == SHARED, resource.table.c.target_tenant == EVERYBODY)
 
 

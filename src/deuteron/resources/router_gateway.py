@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from deuteron.resources import access, network, owners, port, router_ports, rows, subnet
+from deuteron.resources import access, network, owners, port, qos_bindings, router_ports, rows, subnet
 from deuteron.resources.address_types import FIXED_IPS
 from deuteron.resources.attribute import UNSET, Type
 from deuteron.resources.call import Call
@@ -13,7 +13,7 @@ from deuteron.resources.errors import BadRequest
 from deuteron.resources.l2_errors import ExternalNetworkInUse
 from deuteron.resources.l3_errors import RouterExternalGatewayInUseByFloatingIp
 from deuteron.resources.resource import Extension, Item, Resource
-from deuteron.resources.types import BOOLEAN, is_uuid, known_keys, shown
+from deuteron.resources.types import BOOLEAN, UUID, is_uuid, known_keys, or_null, shown
 
 
 def _gateway_info(value: Any) -> Item | None:
@@ -22,9 +22,9 @@ def _gateway_info(value: Any) -> Item | None:
     given = known_keys(value, ("network_id",), ("enable_snat", "external_fixed_ips", "qos_policy_id"))
     if not is_uuid(given["network_id"]):
         raise ValueError(f"'{shown(given['network_id'])}' is not a valid UUID")
-    if given.get("qos_policy_id") is not None:
-        raise ValueError("QoS policies are not built yet")
     info: Item = {"network_id": given["network_id"]}
+    if qos_bindings.POLICY in given:
+        info[qos_bindings.POLICY] = or_null(UUID).convert(given[qos_bindings.POLICY])
     if given.get("enable_snat") is not None:
         info["enable_snat"] = BOOLEAN.convert(given["enable_snat"])
     if given.get("external_fixed_ips") is not None:
@@ -37,6 +37,10 @@ GATEWAY_INFO = Type(_gateway_info, None)
 
 def change(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
     """Give a router this gateway, none, or another; return the router's new row."""
+    return qos_bindings.of_gateway(call, router, _change(call, router, row, info), info)
+
+
+def _change(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
     present_port = port.get(call, row["gw_port_id"], lock=True) if row["gw_port_id"] else None
     if info is None:
         default = call.settings.enable_snat_by_default
