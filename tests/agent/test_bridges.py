@@ -2,6 +2,7 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deuteron.plan.units import Network, Remote
@@ -86,7 +87,10 @@ def test_what_was_deleted_while_the_agent_was_away_goes_when_it_is_back(here: Sc
 
 
 def test_foreign_devices_are_told_and_left_alone(here: Scene) -> None:
-    here.host.run("ip link add brq11111111-22 type bridge; ip link add vxlan-9 type vxlan id 9 dstport 4789")
+    here.host.run(
+        "ip link add brq11111111-22 type bridge; ip link add vxlan-9 type vxlan id 9 dstport 4789;"
+        "ip link add veth9 type veth peer name veth8; ip link set veth9 master brq11111111-22"
+    )
     other = Network(id="22222222-2222", type="vxlan", mtu=1450, vni=8)
     here.server.put(NETWORK, port(1), other)
     here.agent.start()
@@ -100,6 +104,40 @@ def test_foreign_devices_are_told_and_left_alone(here: Scene) -> None:
     here.host.run("ip link delete brq11111111-22")
     eventually(lambda: here.server.problems == {})
     assert here.host.links()["vxlan-7"]["master"] == "brq11111111-22"
+
+
+def test_a_bridge_that_a_hypervisor_made_first_becomes_ours(here: Scene) -> None:
+    bridge = "brq11111111-22"
+    here.host.run(
+        f"ip link add {bridge} type bridge; ip link set {bridge} up;"
+        f"ip link add {tap(1)} type veth peer name far1; ip link set {tap(1)} master {bridge} up"
+    )
+    here.server.put(NETWORK, port(1))
+    here.agent.start()
+    here.settled()
+    eventually(lambda: port_id(1) in here.server.ports_up)
+    assert here.server.problems == {}
+    links = here.host.links()
+    assert links[tap(1)]["master"] == links["vxlan-7"]["master"] == bridge
+    assert links[bridge]["mtu"] == 1450
+    assert "NOARP" in links[bridge]["flags"]
+    here.server.delete(port(1).key, NETWORK.key)
+    eventually(lambda: bridge not in here.host.links())
+    assert tap(1) in here.host.links()
+
+
+def test_a_guest_that_waits_is_connected_and_not_told_to_be_up(here: Scene) -> None:
+    waiting = msgspec.structs.replace(port(1), waiting=True)
+    here.server.put(NETWORK, waiting)
+    here.agent.start()
+    here.settled()
+    here.host.run(f"ip link add {tap(1)} type veth peer name far1")
+    eventually(lambda: here.host.links()[tap(1)].get("master") == "brq11111111-22")
+    here.server.put(port(1))
+    eventually(lambda: port_id(1) in here.server.ports_up)
+    here.server.put(waiting)
+    eventually(lambda: port_id(1) not in here.server.ports_up)
+    assert here.host.links()[tap(1)]["master"] == "brq11111111-22"
 
 
 def test_an_address_on_the_physical_device_is_not_lost(here: Scene) -> None:

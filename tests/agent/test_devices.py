@@ -23,6 +23,9 @@ def link(name: str, **values: Any) -> dict[str, Any]:
     }
 
 
+ADDRESS = [{"scope": "global", "local": "10.0.0.9", "prefixlen": 24}]
+
+
 def work(network: Network, *links: dict[str, Any]) -> devices.Work:
     return devices.work(network, {found["ifname"]: found for found in links}, MAPPINGS, "10.0.0.1")
 
@@ -87,7 +90,7 @@ def test_a_device_that_a_crash_left_without_its_alias_is_ours() -> None:
 @pytest.mark.parametrize(
     ("network", "links", "reason"),
     [
-        (NETWORK, [link("brq11111111-22")], "not ours is in the way"),
+        (NETWORK, [link("brq11111111-22", addr_info=ADDRESS)], "not ours is in the way"),
         (NETWORK, [BRIDGE, link("vxlan-7")], "not ours is in the way"),
         (NETWORK, [{**BRIDGE, "linkinfo": {"info_kind": "dummy"}}], "not ours is in the way"),
         (FLAT, [], "there is no device eth2"),
@@ -110,3 +113,27 @@ def test_what_is_refused_says_why(network: Network, links: list[dict[str, Any]],
 def test_a_link_local_address_is_no_hindrance() -> None:
     eth2 = link("eth2", addr_info=[{"scope": "link", "local": "fe80::1", "prefixlen": 64}])
     assert "link set eth2 master brqffffffff-22" in work(FLAT, eth2).make
+
+
+def test_a_bridge_of_a_hypervisor_is_taken_over_only_with_instances_in_it() -> None:
+    theirs = link("brq11111111-22")
+
+    def adopted(*members: str, **values: Any) -> bool:
+        links = {"brq11111111-22": {**theirs, **values}}
+        try:
+            todo = devices.work(NETWORK, links, MAPPINGS, "10.0.0.1", members)
+        except devices.Refused:
+            return False
+        assert todo.make[:2] == [
+            "link set brq11111111-22 address fe:12:69:08:50:93",
+            "link set brq11111111-22 alias deuteron",
+        ]
+        assert "link set brq11111111-22 arp off" in todo.start
+        return True
+
+    assert adopted()
+    assert adopted("tap1", "tap2")
+    assert adopted(addr_info=[{"scope": "link", "local": "fe80::1", "prefixlen": 64}])
+    assert not adopted("tap1", "eth0")
+    assert not adopted(addr_info=ADDRESS)
+    assert not adopted(linkinfo={"info_kind": "veth"})

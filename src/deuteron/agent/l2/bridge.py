@@ -177,7 +177,8 @@ class BridgeManager:
         links = _look_up([name for network in networks for name in self._devices(network)])
         for network in networks:
             try:
-                todo[network.id] = devices.work(network, links, mappings, self._context.local_ip)
+                members = _members(names.bridge(network.id))
+                todo[network.id] = devices.work(network, links, mappings, self._context.local_ip, members)
             except devices.Refused as error:
                 problems[network.key] = str(error)
         for device in mappings.values():
@@ -299,6 +300,14 @@ def _plug(port: Port, device: str) -> list[str]:
         f"link set {device} master {names.bridge(port.network)}",
         f"link set {device} {'up' if port.admin_state_up else 'down'}",
     ]
+
+
+def _members(bridge_name: str) -> list[str]:
+    """Return the names of the devices in a bridge; none if there is no such bridge."""
+    try:
+        return sorted(path.name for path in Path("/sys/class/net", bridge_name, "brif").iterdir())
+    except FileNotFoundError:
+        return []
 
 
 def _exists(device: str) -> bool:

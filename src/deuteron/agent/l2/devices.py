@@ -1,6 +1,6 @@
 """The devices of a network on this host, as `ip` commands. Pure: from what is there to what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +41,20 @@ def uplink(network: Network, bridge_mappings: Mapping[str, str]) -> str:
     return device
 
 
-def work(network: Network, links: Mapping[str, Link], bridge_mappings: Mapping[str, str], vtep: str) -> Work:
-    """Return what is to be done so that a network's bridge and its way out are there. Raises Refused."""
+def work(
+    network: Network,
+    links: Mapping[str, Link],
+    bridge_mappings: Mapping[str, str],
+    vtep: str,
+    members: Collection[str] = (),
+) -> Work:
+    """Return what is to be done so that a network's bridge and its way out are there. Raises Refused.
+
+    `members` are the names of the devices that are in the bridge.
+    """
     device = uplink(network, bridge_mappings)
     todo = Work()
-    _bridge(todo, network, links)
+    _bridge(todo, network, links, members)
     if network.type == "vxlan":
         _vxlan(todo, network, links, vtep)
     else:
@@ -61,10 +70,17 @@ def work(network: Network, links: Mapping[str, Link], bridge_mappings: Mapping[s
     return todo
 
 
-def _bridge(todo: Work, network: Network, links: Mapping[str, Link]) -> None:
+def _bridge(todo: Work, network: Network, links: Mapping[str, Link], members: Collection[str]) -> None:
     name = names.bridge(network.id)
-    link = _own(links, name, "bridge")
-    if link is None:
+    adopted = name in links and _is_hypervisors(links[name], members)
+    link = links[name] if adopted else _own(links, name, "bridge")
+    if adopted:
+        todo.make += [
+            f"link set {name} address {names.device_mac(name)}",
+            f"link set {name} alias {names.ALIAS}",
+            f"link set {name} type bridge mcast_snooping 0 stp_state 0 forward_delay 0",
+        ]
+    elif link is None:
         todo.make += [
             f"link add {name} address {names.device_mac(name)} type bridge"
             " mcast_snooping 0 stp_state 0 forward_delay 0",
@@ -128,6 +144,18 @@ def _physical(todo: Work, network: Network, device: str, links: Mapping[str, Lin
             "move the address to another device"
         )
     todo.devices.append(device)
+
+
+def _is_hypervisors(link: Link, members: Collection[str]) -> bool:
+    """Return whether a bridge that is not ours was made for us.
+
+    Who plugs an instance makes the bridge of its network if that is not there yet. Such a one has no address,
+    and nothing is in it but instances.
+    """
+    if names.is_ours(link) or link.get("linkinfo", {}).get("info_kind") != "bridge":
+        return False
+    addresses = [info for info in link.get("addr_info", ()) if info.get("scope") != "link"]
+    return not addresses and all(member.startswith("tap") for member in members)
 
 
 def _own(links: Mapping[str, Link], name: str, kind: str) -> Link | None:
