@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from deuteron.agent.l3 import netlink
 from deuteron.agent.l3.switch import announce, records
+from deuteron.agent.l3.switch.adverts import giving_up
 from deuteron.agent.l3.switch.pipes import Pipe
 from deuteron.agent.l3.switch.records import Election, Places, Port, Router, Standing
 
@@ -39,7 +40,13 @@ routers = st.builds(
     twins=st.lists(names, max_size=3).map(tuple),
 )
 elections = st.builds(
-    Election, id=names, netns=names, vrid=st.integers(1, 255), peers=st.dictionaries(names, names)
+    Election,
+    id=names,
+    netns=names,
+    vrid=st.integers(1, 255),
+    peers=st.dictionaries(names, names),
+    address=names,
+    priority=st.integers(0, 255),
 )
 standings = st.builds(Standing, id=names, state=names, since=st.floats(0, 1e10), cause=st.text())
 
@@ -104,6 +111,20 @@ def test_unsolicited_neighbour_advertisement(address: ipaddress.IPv6Address) -> 
     assert total == 0xFFFF
     assert body[0] == 136
     assert body[8:24] == address.packed
+
+
+@given(st.integers(1, 255), st.ip_addresses(v=4), st.ip_addresses(v=4))
+def test_an_advert_that_gives_up(
+    vrid: int, source: ipaddress.IPv4Address, target: ipaddress.IPv4Address
+) -> None:
+    packet = giving_up(vrid, str(source), str(target))
+    assert packet[:4] == bytes([0x31, vrid, 0, 1])
+    assert packet[8:] == bytes([169, 254, 0, vrid])
+    pseudo = source.packed + target.packed + struct.pack("!HH", 112, len(packet))
+    total = sum(struct.unpack("!12H", pseudo + packet))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    assert total == 0xFFFF
 
 
 def test_one_address_of_each_family_is_enough() -> None:

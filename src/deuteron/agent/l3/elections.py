@@ -244,6 +244,8 @@ class Elections:
             yields_to=yields_to,
             device=ha_network.device(election.ha_network),
             underlay=self._underlay(election),
+            address=str(ipaddress.ip_interface(election.address).ip),
+            priority=election.priority,
         )
         records.write(self._places.election(election.id), record)
         problems = client.load(self._places, elections=[election.id])

@@ -98,6 +98,8 @@ class Core:
             problems = self._settle()
             if watch.standing.state == "active":
                 watch.measure_gap(time.monotonic())
+            elif watch.standing.rival:
+                self._say_closed(watch)
             self._tell(watch, problems)
 
     def is_open(self, router: Router) -> bool:
@@ -149,21 +151,37 @@ class Core:
     def _hear(self, watch: Watch) -> None:
         """Take another candidate's advert: when this host is active too, one of the two is about to give up.
 
-        If it is the other, bridges must learn again that the routers are here.
+        If it is the other, bridges must learn again that the routers are here, now and when it has closed.
+        Its adverts show which: if it is this one, an announcement would lead them astray until it ends.
         """
-        other = watch.adverts.read()
-        if other and watch.cut and self._underlay.has_carrier:
-            self._take_part_again(self._cable_pulled)
-        if other and watch.election.yields_to:
-            self._publish({"heard": watch.election.id})
-        if not other or watch.standing.state != "active":
+        heard = watch.adverts.read()
+        if heard is None:
             return
-        log.warning("election %s: %s is active too", watch.election.id, other)
+        if watch.cut and self._underlay.has_carrier:
+            self._take_part_again(self._cable_pulled)
+        if watch.election.yields_to:
+            self._publish({"heard": watch.election.id})
+        if watch.standing.state != "active":
+            return
+        what = "is active too" if heard.priority else "was active too and has closed"
+        log.warning("election %s: %s %s", watch.election.id, heard.host, what)
+        if heard.priority <= watch.election.priority or not watch.election.priority:
+            self._win(watch)
+        self._loop.later(_HEAR_AGAIN, partial(self._hear_again, watch))
+
+    def _win(self, watch: Watch) -> None:
+        """Announce an election's routers where another host was active too and is about to close, or has."""
         here = self._open_here(watch.election.id)
         self._show_addresses(frozenset(router.number for router in here if router.draining))
         for router in here:
             self._announce(router, announce.REPEATS_OF_WINNER)
-        self._loop.later(_HEAR_AGAIN, partial(self._hear_again, watch))
+
+    def _say_closed(self, watch: Watch) -> None:
+        """Have the one that stays announce itself: while both were active bridges learned from here."""
+        try:
+            watch.adverts.say_closed()
+        except OSError as error:
+            log.error("election %s: %s is not told of it: %s", watch.election.id, watch.standing.rival, error)
 
     def insist(self, elections: Iterable[str]) -> None:
         """Announce routers again and again: another host is active too, until it yields."""

@@ -56,6 +56,10 @@ class Election:
     """Of the HA network, in `netns`."""
     underlay: str = ""
     """The device of the host without whose carrier it is not to take part; "" if that means nothing."""
+    address: str = ""
+    """Of this host on the HA network."""
+    priority: int = 0
+    """Of this host, 1 to 255: of two that are active the one with the higher stays. 0 if it is not known."""
 
     @property
     def mark(self) -> str:

@@ -5,21 +5,19 @@ has no carrier, the HA networks' devices are told so too, and keepalived, which 
 """
 
 import contextlib
-import ctypes
 import os
 import socket
 import struct
 from pathlib import Path
 
 from deuteron.agent.l3 import netlink
+from deuteron.agent.l3.switch import filters
 from deuteron.agent.system import netns
 
 _LINK_GROUP = 1
 _GET_LINK, _SET_LINK = 18, 19
 _IFNAME, _PROTO_DOWN = 3, 39
 _INTERFACE = struct.Struct("=BxHiII")
-_SO_ATTACH_FILTER = 26
-_LOAD_WORD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _INDEX_AT = 20
 
 
@@ -62,15 +60,12 @@ class Underlay:
         """Wake for nothing but this device: others come and go by the hundred."""
         index = struct.unpack("!I", struct.pack("=I", self._index))[0]
         program = (
-            (_LOAD_WORD, 0, 0, _INDEX_AT),
-            (_IF_EQUAL, 0, 1, index),
-            (_RETURN, 0, 0, 0xFFFF),
-            (_RETURN, 0, 0, 0),
+            (filters.LOAD_WORD, 0, 0, _INDEX_AT),
+            (filters.IF_EQUAL, 0, 1, index),
+            (filters.RETURN, 0, 0, 0xFFFF),
+            (filters.RETURN, 0, 0, 0),
         )
-        code = b"".join(struct.pack("=HBBI", *line) for line in program)
-        held = ctypes.create_string_buffer(code)
-        descriptor = struct.pack("@HP", len(program), ctypes.addressof(held))
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, descriptor)
+        filters.attach(self._socket, program)
 
 
 def pass_on(namespace: str, device: str, has_carrier: bool) -> None:
