@@ -6,12 +6,12 @@ was measured, not whether bounds were kept.
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
+from deuteron.cli import interrupts
+
 GROUPS = ("api", "crash", "move", "scale", "steady")
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,16 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
         what = f"there is no group {unknown[0]!r}" if unknown else "--runs is at least 1"
         print(f"deuteron bench: {what} (groups: {', '.join(GROUPS)})", file=sys.stderr)
         return 2
-    for number in _INTERRUPTS:
-        signal.signal(number, _interrupt)
+    interrupts.raise_once()
     try:
         groups = run_groups(arguments.groups or GROUPS, arguments.runs, arguments.json, _say)
     except OSError as error:
         print(f"deuteron bench: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except interrupts.Interrupted as interrupt:
         print("deuteron bench: interrupted; what it had started is stopped", file=sys.stderr)
-        return 130
+        return 128 + int(interrupt.args[0])
     if len(groups) > 1:
         print(table(groups))
     return 1 if any(group.error for group in groups) else 0
@@ -50,10 +49,3 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _say(text: str) -> None:
     print(text, flush=True)
-
-
-def _interrupt(*_: object) -> None:
-    """Stop what is under way; the second one must not stop the stopping."""
-    for number in _INTERRUPTS:
-        signal.signal(number, lambda *_: _say("deuteron bench: stopping, a moment"))
-    raise KeyboardInterrupt

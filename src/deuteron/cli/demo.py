@@ -6,19 +6,14 @@ an interrupt, unless --keep is given. Its name is that of the environment variab
 
 import argparse
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
+
+from deuteron.cli import interrupts
 
 if TYPE_CHECKING:
     from deuteron.lab.state import Lab
-
-
-class Interrupted(BaseException):
-    """A signal asked for the end; the argument is its number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +51,7 @@ def _show(lab: "Lab", *, keep: bool) -> int:
 
     status = 1
     try:
-        _on_signals(_interrupt)
+        interrupts.raise_once()
         report = demo.run(lab, say)
         print("\n" + "\n".join(report.lines), flush=True)
         for reason in report.broken:
@@ -66,7 +61,7 @@ def _show(lab: "Lab", *, keep: bool) -> int:
         print(f"deuteron demo: {error}", file=sys.stderr)
         for trouble in _troubles(lab):
             print(f"deuteron demo: found: {trouble}", file=sys.stderr)
-    except Interrupted as interrupt:
+    except interrupts.Interrupted as interrupt:
         keep = False
         print("deuteron demo: interrupted; removing the lab", file=sys.stderr)
         status = 128 + int(interrupt.args[0])
@@ -88,7 +83,7 @@ def _troubles(lab: "Lab") -> list[str]:
 def _finish(lab: "Lab", keep: bool) -> None:
     from deuteron.lab import lab as labs
 
-    _on_signals(signal.SIG_IGN)  # one must not stop the cleaning
+    interrupts.ignore()
     if not keep:
         labs.down(lab)
         return
@@ -107,13 +102,3 @@ The lab is up, its API at {endpoint}. To look around:
 To remove it:
   {command} down"""
     )
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    _on_signals(signal.SIG_IGN)
-    raise Interrupted(number)
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, handler)

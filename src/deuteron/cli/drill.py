@@ -9,22 +9,17 @@ import argparse
 import json
 import os
 import random
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from deuteron.cli import interrupts
 
 if TYPE_CHECKING:
     from deuteron.drill.step import Outcome
     from deuteron.lab.state import Lab
 
 ALL = "all"
-
-
-class Interrupted(BaseException):
-    """A signal asked for the end; the argument is its number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,16 +43,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"deuteron drill: {wrong}", file=sys.stderr)
         return 2
     lab, status = Lab(f"drill-{os.getpid()}"), 1
-    _on_signals(_interrupt)
+    interrupts.raise_once()
     try:
         status = _drill(lab, arguments)
-    except Interrupted as interrupt:
+    except interrupts.Interrupted as interrupt:
         print("deuteron drill: interrupted; removing the lab", file=sys.stderr)
         status = 128 + int(interrupt.args[0])
     except OSError as error:
         print(f"deuteron drill: {error}", file=sys.stderr)
     finally:
-        _on_signals(signal.SIG_IGN)  # one must not stop the cleaning
+        interrupts.ignore()
         _remove(lab)
     return status
 
@@ -132,13 +127,3 @@ def _remove(lab: "Lab") -> None:
 
 def _say(text: str) -> None:
     print(text, flush=True)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    _on_signals(signal.SIG_IGN)
-    raise Interrupted(number)
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, handler)
