@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deuteron.agent import checkup
+from deuteron.agent import checkup, preflight
 from deuteron.agent.checkup import Cloud, check
 from deuteron.agent.settings import AgentSettings
 from deuteron.findings import Finding
@@ -31,6 +31,13 @@ def test_this_machine() -> None:
     assert find(found, "reports every 2 s").level == "ok"
     assert find(found, "clock").level in ("ok", "warn")
     assert all(one.fix for one in found if one.level != "ok")
+
+
+@pytest.mark.lab
+def test_a_kernel_that_does_not_tell_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_CT_GET_STATS", 1 << 8 | 200)  # which no kernel knows
+    found = find(check(HERE, CLOUD), "does not tell of connections")
+    assert found.level == "fail"
 
 
 @pytest.mark.lab

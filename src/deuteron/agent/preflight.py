@@ -107,6 +107,10 @@ def _missing_features(roles: frozenset[Role]) -> list[str]:
                 found.append(
                     f"the kernel lacks {feature.name}: {feature.remedy}; it said: {done.stderr.strip()}"
                 )
+    if "l3" in roles and not _tells_connections():
+        found.append(
+            "the kernel does not tell of connections: CONFIG_NF_CT_NETLINK (modprobe nf_conntrack_netlink)"
+        )
     return found
 
 

@@ -19,7 +19,6 @@ from deuteron.lab.init import MARKER, SERVER_FD
 from deuteron.lab.state import Lab, Record, write
 from deuteron.lab.topology import API_PORT, DEVICES, LabError, Service, Topology
 
-START_SECONDS = 20.0
 KILL_SECONDS = 120.0
 CONTROL_SECONDS = 15.0
 

@@ -8,7 +8,7 @@ from sqlalchemy import String
 
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Type
-from deuteron.resources.types import empty_if_null, integer, is_uuid, known_keys, list_of, or_null, shown
+from deuteron.resources.types import empty_if_null, integer, is_uuid, known_keys, list_of, shown
 from deuteron.store import Json
 
 _FAMILY = integer(4, 6)
@@ -114,7 +114,6 @@ def _address_pair(value: Any) -> dict[str, str]:
 
 IP = Type(_address, String(45), _lenient(_address))
 IP_VERSION = Type(_ip_version, _FAMILY.column, _FAMILY.from_query)
-IP_OR_NULL = or_null(IP)
 CIDR = Type(_cidr, String(49), _lenient(_cidr))
 MAC = Type(_mac, String(17), _lenient(_mac))
 MAC_OR_ANY = empty_if_null(MAC, UNSET)

@@ -72,12 +72,6 @@ class NetworkMacAddressGenerationFailure(ServiceUnavailable):
     message = "Unable to generate unique mac on network {net_id}."
 
 
-class IpAddressInUse(InUse):
-    """`net_id`, `ip_address`."""
-
-    message = "Unable to complete operation for network {net_id}. The IP address {ip_address} is in use."
-
-
 class IpAddressAlreadyAllocated(Conflict):
     """`ip`, `subnet_id`."""
 
