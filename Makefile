@@ -25,8 +25,10 @@ $(VENV)/installed: requirements.lock pyproject.toml
 
 install: system $(VENV)/installed
 
+# In another mode of the router: MODE=legacy, dvr or dvr-ha.
+MODE ?= ha
 demo: install
-	@$(BIN)/deuteron demo $(ARGS)
+	@$(BIN)/deuteron demo --mode $(MODE) $(ARGS)
 
 check: install
 	$(BIN)/ruff check src tests

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--keep", action="store_true", help="leave the lab up and say how to use it")
-    parser.add_argument("--mode", choices=["ha"], default="ha", help="of the router (default %(default)s)")
+    modes = ["legacy", "ha", "dvr", "dvr-ha"]
+    parser.add_argument("--mode", choices=modes, default="ha", help="of the router (default %(default)s)")
     parser.add_argument("--name", default=os.environ.get("DEUTERON_LAB", "default"), help="of the lab")
 
 
@@ -37,11 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     except LabError as error:
         print(f"deuteron demo: {error}", file=sys.stderr)
         return 1
-    return _show(lab, keep=arguments.keep)
+    return _show(lab, arguments.mode, keep=arguments.keep)
 
 
-def _show(lab: "Lab", *, keep: bool) -> int:
+def _show(lab: "Lab", mode: str, *, keep: bool) -> int:
     from deuteron.lab import demo
+    from deuteron.lab.modes import MODES
     from deuteron.lab.topology import LabError
 
     begin = time.monotonic()
@@ -52,7 +54,7 @@ def _show(lab: "Lab", *, keep: bool) -> int:
     status = 1
     try:
         interrupts.raise_once()
-        report = demo.run(lab, say)
+        report = demo.run(lab, MODES[mode], say)
         print("\n" + "\n".join(report.lines), flush=True)
         for reason in report.broken:
             print(f"deuteron demo: not held: {reason}", file=sys.stderr)

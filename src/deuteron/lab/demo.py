@@ -8,20 +8,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deuteron.lab import enter, instances, lab, scene
+from deuteron.lab.modes import Mode
 from deuteron.lab.probing import Prober
 from deuteron.lab.scene import INTERNET, Scene
 from deuteron.lab.state import Lab
 from deuteron.lab.topology import LabError
 
-CRASH_GAP_MS = 1000.0
 LEASE_SECONDS = 3.0
-CANDIDATES = 3
+NETWORK_HOSTS = 3
 LEAD_SECONDS = 1.0
 """Of undisturbed traffic before something is done to it."""
-AFTER_CRASH_SECONDS = 3.0
+AFTER_TAKEOVER_SECONDS = 2.0
+"""Of traffic after the latest that somebody else may take over."""
 AFTER_MOVE_SECONDS = 1.5
 PINGS = 10
-FLOWS = ("SNAT", "floating IP")
+FLOWS = ("SNAT", "floating IP", "east-west")
+"""From vm2 to the internet, from there to vm1, and from vm1 to vm4 in another network."""
 
 
 @dataclass
@@ -48,56 +50,80 @@ class Stage:
     """What the steps share."""
 
     lab: Lab
+    mode: Mode
     say: Callable[[str], None]
     report: Report
 
+    @property
+    def candidates(self) -> int:
+        """How many hosts carry the central part of the router when all are well."""
+        return self.mode.candidates(NETWORK_HOSTS)
 
-def run(where: Lab, say: Callable[[str], None]) -> Report:
+
+@dataclass(frozen=True)
+class Built:
+    """What there is to be probed."""
+
+    scene: Scene
+    floating_ip: str
+    """Of vm1."""
+    neighbour: str
+    """The address of vm4, in the other network."""
+
+
+def run(where: Lab, mode: Mode, say: Callable[[str], None]) -> Report:
     """Show it all in a lab that does not exist yet; return the report. Raises LabError.
 
     The lab is left up: whoever calls takes it down, also when this is interrupted.
     """
-    stage = Stage(where, say, Report())
+    stage = Stage(where, mode, say, Report())
     begin = time.monotonic()
     say("bringing up seven hosts")
     lab.up(where)
     stage.report.lines.append(
         f"Seven hosts, their server and agents: up in {time.monotonic() - begin:.1f} s."
     )
-    built, address = _network(stage)
-    victim = _crash(stage, built, address)
-    _move(stage, built, address, victim)
-    _dhcp(stage, built, victim)
+    built = _network(stage)
+    victim = _crash(stage, built)
+    _move(stage, built, victim)
+    _dhcp(stage, built.scene, victim)
     stage.report.lines += ["", f"In all {time.monotonic() - begin:.0f} s."]
     return stage.report
 
 
-def _network(stage: Stage) -> tuple[Scene, str]:
-    """Build the network and its instances; return it and the floating IP."""
+def _network(stage: Stage) -> Built:
+    """Build the networks and their instances."""
     report = stage.report
     report.heading("A network of one's own")
-    stage.say("creating networks, subnets and a redundant router")
+    stage.say(f"creating networks, subnets and a router of mode {stage.mode.name}")
     begin = time.monotonic()
-    built = scene.build(lab.client(stage.lab))
+    built = scene.build(lab.client(stage.lab), stage.mode)
     servers = scene.two_dhcp_servers(built)
-    active = scene.settled(built, CANDIDATES)
+    active = scene.settled(built, stage.candidates)
     report.add("network, router and DHCP", f"ready {time.monotonic() - begin:.2f} s after the first API call")
     report.add("DHCP servers", " and ".join(f"{host} ({a})" for a, host in sorted(servers.items())))
-    states = scene.ha_states(built)
-    standby = sorted(host for host, state in states.items() if state == "standby")
-    report.add("the router", f"active on {active}, standing by on {' and '.join(standby)}")
+    standby = sorted(host for host, state in scene.ha_states(built).items() if state == "standby")
+    waiting = f"standing by on {' and '.join(standby)}" if standby else "nobody stands by"
+    part = "the central part" if stage.mode.distributed else "the router"
+    report.add(part, f"active on {active}, {waiting}")
     booted = []
-    for name, host in (("vm1", "compute1"), ("vm2", "compute2")):
+    places = (
+        ("vm1", "compute1", built.network),
+        ("vm2", "compute2", built.network),
+        ("vm4", "compute2", built.second),
+    )
+    for name, host, network in places:
         stage.say(f"booting {name} on {host}")
-        booted.append(instances.boot(stage.lab, name, host, network=built.network))
-        _report_boot(report, booted[-1], servers)
-    first = booted[0].instance
+        booted.append(instances.boot(stage.lab, name, host, network=network))
+        _report_boot(report, booted[-1], scene.dhcp_servers(built, network))
+    first, neighbour = booted[0].instance, booted[2].instance.addresses[0]
     address = scene.floating_ip(built, first.port)
     stage.say("trying every way through the network")
     _report_ping(stage, "vm1 to vm2, over VXLAN", "vm1", booted[1].instance.addresses[0])
     _report_ping(stage, "vm2 to the internet, through SNAT", "vm2", INTERNET)
     _report_ping(stage, f"the internet to vm1, on {address}", "outside", address)
-    return built, address
+    _report_ping(stage, "vm1 to vm4, in another network", "vm1", neighbour)
+    return Built(built, address, neighbour)
 
 
 def _report_boot(report: Report, booted: instances.Booted, servers: dict[str, str]) -> None:
@@ -130,11 +156,12 @@ def _report_ping(stage: Stage, what: str, place: str, target: str) -> None:
 
 
 @contextlib.contextmanager
-def _probing(stage: Stage, address: str) -> Iterator[list[Prober]]:
-    """Probe through SNAT from vm2 and through the floating IP from outside, each by UDP and by TCP."""
+def _probing(stage: Stage, built: Built) -> Iterator[list[Prober]]:
+    """Probe all flows, each by UDP and by TCP."""
     probers: list[Prober] = []
     try:
-        for place, target in (("vm2", INTERNET), ("outside", address)):
+        ways = (("vm2", INTERNET), ("outside", built.floating_ip), ("vm1", built.neighbour))
+        for place, target in ways:
             probers.append(Prober(stage.lab, place, [f"udp:{target}", f"tcp:{target}"]))
         for prober in probers:
             prober.wait_ready()
@@ -157,46 +184,58 @@ def _report_tcp(report: Report, flow: str, tcp: dict[str, Any]) -> None:
     report.add(f"{flow}: open TCP connection", value, "survives", tcp["survived"])
 
 
-def _crash(stage: Stage, built: Scene, address: str) -> str:
-    """Cut the power of the host that carries the router; return that host."""
-    victim = scene.settled(built, CANDIDATES)
-    stage.say(f"cutting the power of {victim}, which carries the router")
-    stage.report.heading(f"Power cut on {victim}, which carried the router")
-    with _probing(stage, address) as probers:
+def _crash(stage: Stage, built: Built) -> str:
+    """Cut the power of the host that carries the router's central part; return that host."""
+    mode = stage.mode
+    victim = scene.settled(built.scene, stage.candidates)
+    what = "the router's central part" if mode.distributed else "the router"
+    stage.say(f"cutting the power of {victim}, which carries {what}")
+    stage.report.heading(f"Power cut on {victim}, which carried {what}")
+    with _probing(stage, built) as probers:
         cut = time.monotonic()
         lab.power_off(stage.lab, victim)
-        time.sleep(max(0.0, cut + AFTER_CRASH_SECONDS - time.monotonic()))
+        time.sleep(max(0.0, cut + mode.takeover_ms / 1000 + AFTER_TAKEOVER_SECONDS - time.monotonic()))
         results = _results(probers)
     for flow, udp, tcp in results:
-        gap = udp["longest_gap_ms"]
-        value = f"{gap:.0f} ms ({udp['lost']} of {udp['sent']} packets)"
-        # No gap at all would mean that the router was not there.
-        held = 0 < gap < CRASH_GAP_MS
-        stage.report.add(f"{flow}: gap", value, f"below {CRASH_GAP_MS:.0f} ms", held)
+        if mode.distributed and flow != FLOWS[0]:
+            _report_lossless(stage.report, flow, udp)
+        else:
+            gap = udp["longest_gap_ms"]
+            value = f"{gap:.0f} ms ({udp['lost']} of {udp['sent']} packets)"
+            # No gap at all would mean that the router was not there.
+            held = 0 < gap < mode.takeover_ms
+            stage.report.add(f"{flow}: gap", value, f"below {mode.takeover_ms:.0f} ms", held)
         _report_tcp(stage.report, flow, tcp)
-    stage.report.add("the router", f"now active on {scene.settled(built, CANDIDATES - 1)}")
+    left = stage.mode.candidates(NETWORK_HOSTS - 1)
+    stage.report.add(
+        what.removesuffix("'s central part"), f"now active on {scene.settled(built.scene, left)}"
+    )
     return victim
 
 
-def _move(stage: Stage, built: Scene, address: str, host: str) -> None:
+def _report_lossless(report: Report, flow: str, udp: dict[str, Any]) -> None:
+    value = f"{udp['lost']} of {udp['sent']}, one every {udp['interval_ms']:.0f} ms there and back"
+    report.add(f"{flow}: packets lost", value, "0", udp["lost"] == 0)
+
+
+def _move(stage: Stage, built: Built, host: str) -> None:
     """Give the host its power back and move the router to it."""
-    before = scene.started_at(built, host)
+    before = scene.started_at(built.scene, host)
     stage.say(f"giving {host} its power back")
     lab.power_on(stage.lab, host)
-    scene.back(built, host, before)
-    scene.settled(built, CANDIDATES)
+    scene.back(built.scene, host, before)
+    scene.settled(built.scene, stage.candidates)
     stage.say(f"moving the router back to {host} on purpose")
     stage.report.heading(f"Power back; router moved to {host} on purpose")
-    with _probing(stage, address) as probers:
-        done = scene.move(built, host)
+    with _probing(stage, built) as probers:
+        done = scene.move(built.scene, host)
         time.sleep(AFTER_MOVE_SECONDS)
         results = _results(probers)
     stage.report.add("the move", f"took {done['seconds'] * 1000:.0f} ms")
     for flow, udp, tcp in results:
-        value = f"{udp['lost']} of {udp['sent']}, one every {udp['interval_ms']:.0f} ms there and back"
-        stage.report.add(f"{flow}: packets lost", value, "0", udp["lost"] == 0)
+        _report_lossless(stage.report, flow, udp)
         _report_tcp(stage.report, flow, tcp)
-    active = scene.settled(built, CANDIDATES)
+    active = scene.settled(built.scene, stage.candidates)
     stage.report.add("the router", f"active on {active}", f"active on {host}", active == host)
 
 

@@ -225,7 +225,7 @@ def _argv(topology: Topology, host: str, service: Service) -> list[str]:
     server = topology.address(next(topology.with_service("server")), "management")
     argv = [deuteron, "agent", "--host", host, "--server", f"http://{server}:{API_PORT}"]
     argv += ["--local-ip", topology.address(host, "underlay"), "--roles", ",".join(spec.roles)]
-    argv += ["--zone", spec.zone]
+    argv += ["--zone", spec.zone, "--agent-mode", spec.agent_mode]
     if "external" in spec.networks and not spec.external:
         argv += ["--bridge-mappings", f"external:{DEVICES['external']}"]
     return argv

@@ -1,17 +1,19 @@
 """The cloud that the demonstration builds, and what is asked of it, all by the public API."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from deuteron.lab.client import Client
+from deuteron.lab.modes import Mode
 from deuteron.lab.topology import NETWORKS, LabError
 
 INTERNET = "198.51.100.1"
 """An address of the outside host behind the external network's gateway."""
 GATEWAY = "203.0.113.1"
 TENANT_CIDR = "10.1.0.0/24"
+SECOND_CIDR = "10.2.0.0/24"
 SETTLE_SECONDS = 45.0
 
 T = TypeVar("T")
@@ -19,15 +21,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Scene:
-    """A tenant network behind a redundant router with a gateway to the external network."""
+    """A tenant network behind a router with a gateway to the external network."""
 
     api: Client
     external: str
     network: str
     router: str
+    redundant: bool = True
+    """Whether the router's central part has hosts that stand by."""
+    second: str = ""
+    """Another network behind the router."""
 
 
-def build(api: Client) -> Scene:
+def build(api: Client, mode: Mode) -> Scene:
     """Create networks, subnets and the router. Raises LabError."""
     flat = {"provider:network_type": "flat", "provider:physical_network": "external", "router:external": True}
     external = api.create("network", name="external", **flat)
@@ -41,12 +47,15 @@ def build(api: Client) -> Scene:
         enable_dhcp=False,
         allocation_pools=pool,
     )
-    network = api.create("network", name="blue")
-    subnet = api.create("subnet", network_id=network["id"], ip_version=4, cidr=TENANT_CIDR, name="blue")
+    kind = {"ha": mode.redundant, "distributed": mode.distributed}
     gateway = {"network_id": external["id"]}
-    router = api.create("router", name="router", ha=True, external_gateway_info=gateway)
-    api.put(f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet["id"]})
-    return Scene(api, external["id"], network["id"], router["id"])
+    router = api.create("router", name="router", external_gateway_info=gateway, **kind)
+    networks = []
+    for name, cidr in (("blue", TENANT_CIDR), ("green", SECOND_CIDR)):
+        networks.append(api.create("network", name=name)["id"])
+        subnet = api.create("subnet", network_id=networks[-1], ip_version=4, cidr=cidr, name=name)
+        api.put(f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet["id"]})
+    return Scene(api, external["id"], networks[0], router["id"], mode.redundant, networks[1])
 
 
 def floating_ip(scene: Scene, port: str) -> str:
@@ -69,6 +78,8 @@ def settled(scene: Scene, candidates: int) -> str:
 
     def active() -> str | None:
         states = ha_states(scene)
+        if not scene.redundant:
+            return _alone(scene, states)
         found = [host for host, state in states.items() if state == "active"]
         standby = [host for host, state in states.items() if state == "standby"]
         return found[0] if len(found) == 1 and len(standby) >= candidates - 1 else None
@@ -79,15 +90,26 @@ def settled(scene: Scene, candidates: int) -> str:
     return wait(active, wrong)
 
 
+def _alone(scene: Scene, living: Collection[str]) -> str | None:
+    """Return the living host that alone carries the router, and has built it."""
+    routers = scene.api.get("/v1/status")["routers"]
+    found = next(one for one in routers if one["id"] == scene.router)
+    settled = not found["moving"] and found["candidates"] == found["built"] == [found["active"]]
+    return str(found["active"]) if settled and found["active"] in living else None
+
+
 def dhcp_hosts(scene: Scene) -> list[str]:
     """Return the living hosts that serve DHCP for the network. Raises LabError."""
     agents = scene.api.get(f"/v2.0/networks/{scene.network}/dhcp-agents")["agents"]
     return sorted(agent["host"] for agent in agents if agent["alive"])
 
 
-def dhcp_servers(scene: Scene) -> dict[str, str]:
-    """Return the DHCP servers of the network that are up: address -> host. Raises LabError."""
-    query = {"network_id": scene.network, "device_owner": "network:dhcp", "status": "ACTIVE"}
+def dhcp_servers(scene: Scene, network: str = "") -> dict[str, str]:
+    """Return the DHCP servers of a network, the first if none, that are up: address -> host.
+
+    Raises LabError.
+    """
+    query = {"network_id": network or scene.network, "device_owner": "network:dhcp", "status": "ACTIVE"}
     ports = scene.api.get("/v2.0/ports", **query)["ports"]
     return {ip["ip_address"]: port["binding:host_id"] for port in ports for ip in port["fixed_ips"]}
 

@@ -38,6 +38,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     services: tuple[Service, ...] = ("switch", "agent")
     roles: tuple[Literal["l2", "l3", "dhcp", "metadata"], ...] = ()
     """Of its agent."""
+    agent_mode: Literal["legacy", "dvr", "dvr_snat", "dvr_no_external"] = "legacy"
+    """What its role l3 is there for."""
     zone: str = "nova"
     external: tuple[str, ...] = ()
     """Its own addresses on the external network, with prefix lengths; without any, that port carries the
