@@ -30,7 +30,6 @@ def _attr(name: str, *, given: bool = True, stored: bool = True, visible: bool =
         nullable=True,
         stored=stored,
         visible=visible,
-        references="policy.id" if stored else None,
         filter=False,
         sort=False,
         index=stored,
@@ -38,8 +37,24 @@ def _attr(name: str, *, given: bool = True, stored: bool = True, visible: bool =
     return {name: attr}
 
 
+def _check(call: Call, id_: str | None) -> None:
+    """Raise QosPolicyNotFound unless the caller sees a policy. It is locked, as it is when it is deleted."""
+    if id_ is not None:
+        access.get(call, qos_policy.resource, id_, lock=True)
+
+
+def _created(call: Call, row: Item, values: Mapping[str, Any]) -> None:  # noqa: ARG001
+    _check(call, values[POLICY])
+
+
+def _updating(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
+    if changes.get(POLICY) != row[POLICY]:
+        _check(call, changes.get(POLICY))
+
+
 def _created_network(call: Call, row: Item, values: Mapping[str, Any]) -> None:
     """A new network without a policy has its project's default one."""
+    _check(call, values[POLICY])
     default = None if values[POLICY] else qos_policy.default_of(call, row["project_id"])
     if default:
         operations.store_extensions(call, _resource("network"), row["id"], {POLICY: default})
@@ -69,8 +84,7 @@ def of_gateway(call: Call, router: Resource, row: Item, info: Item | None) -> It
     wanted = info.get(POLICY) if info and row["gw_port_id"] else None
     if info and row["gw_port_id"] and POLICY not in info:
         return row
-    if wanted is not None:
-        access.get(call, qos_policy.resource, wanted)
+    _check(call, wanted)
     operations.store_extensions(call, router, row["id"], {OF_GATEWAY: wanted})
     return {**row, OF_GATEWAY: wanted}
 
@@ -116,17 +130,23 @@ def _resource(name: str) -> Resource:
 
 DECLARES = (
     Extension(resource="policy", name="users", deleting=_deleting_policy),
-    Extension(resource="network", name="qos", attributes=_attr(POLICY), created=_created_network),
+    Extension(
+        resource="network", name="qos", attributes=_attr(POLICY), created=_created_network, updating=_updating
+    ),
     Extension(
         resource="port",
         name="qos",
         attributes={**_attr(POLICY), **_attr(OF_NETWORK, given=False, stored=False)},
+        created=_created,
+        updating=_updating,
         present=_from_network("network_id"),
     ),
     Extension(
         resource="floatingip",
         name="qos",
         attributes={**_attr(POLICY), **_attr(OF_NETWORK, given=False, stored=False)},
+        created=_created,
+        updating=_updating,
         present=_from_network("floating_network_id"),
     ),
     Extension(

@@ -60,7 +60,6 @@ def _user(owner: str, column: str) -> None:
         _id(),
         sa.Column(column, sa.String(length=36), nullable=True),
         sa.ForeignKeyConstraint(["id"], [f"{owner}.id"], name=op.f(f"fk_{table}_id"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint([column], ["policy.id"], name=op.f(f"fk_{table}_{column}")),
         sa.PrimaryKeyConstraint("id", name=op.f(f"pk_{table}")),
     )
     op.create_index(op.f(f"ix_{table}_{column}"), table, [column])
