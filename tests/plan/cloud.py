@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
-from deuteron.plan.units import SecurityRule
+from deuteron.plan.units import Forwarding, SecurityRule
 from deuteron.resources import owners
 from deuteron.resources.distribution import Rung
 
@@ -31,6 +31,8 @@ OWNERS = [
     owners.ROUTER_SNAT,
     owners.AGENT_GATEWAY,
 ]
+
+SSH = Forwarding(protocol="tcp", external=(2222, 2222), fixed_ip="10.0.0.9", internal=(22, 22))
 
 hosts = st.sampled_from(HOSTS)
 networks = st.sampled_from(NETWORKS)
@@ -168,6 +170,7 @@ ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
         router=st.sampled_from([None, *ROUTERS]),
         port=st.sampled_from([None, *PORTS]),
         fixed_ip=st.sampled_from([None, "10.0.0.9"]),
+        forwardings=st.sampled_from([(), (SSH,)]),
     ),
     s.Host: st.builds(
         s.Host,

@@ -236,7 +236,7 @@ def _nexthops(state: State, row: Port) -> tuple[str, ...]:
 def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
     """Return a floating IP that this host serves, by a distributed part of its router or by a twin."""
     row = state.floating_ips.get(id_)
-    if row is None or row.router is None or row.fixed_ip is None:
+    if row is None or row.router is None or not (row.fixed_ip or row.forwardings):
         return None
     here = distributed.floats_on(state, row)
     if here != host:
@@ -248,7 +248,8 @@ def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
         id=id_,
         router=row.router,
         floating_ip=row.floating_ip,
-        fixed_ip=row.fixed_ip,
+        fixed_ip=row.fixed_ip or "",
+        forwardings=row.forwardings,
         distributed=here == host,
     )
 

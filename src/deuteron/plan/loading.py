@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, select
 
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
-from deuteron.plan.units import SecurityRule
+from deuteron.plan.units import Forwarding, SecurityRule
 from deuteron.resources import (
     address_group,
     conversion,
@@ -17,6 +17,7 @@ from deuteron.resources import (
     network,
     port,
     port_binding,
+    port_forwarding,
     router,
     security_group,
     security_rules,
@@ -215,7 +216,7 @@ def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
 
 
 def _floating_ips(tx: Tx, ids: Ids) -> Iterator[s.Row]:
-    c = floatingip.resource.table.c
+    c, forwardings = floatingip.resource.table.c, _forwardings(tx, ids)
     columns = (c.id, c.floating_ip_address, c.router_id, c.port_id, c.fixed_ip_address)
     for row in tx.execute(_of(select(*columns), c.id, ids)):
         yield s.FloatingIP(
@@ -224,7 +225,22 @@ def _floating_ips(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             router=row.router_id,
             port=row.port_id,
             fixed_ip=row.fixed_ip_address,
+            forwardings=tuple(sorted(forwardings[row.id], key=lambda one: (one.protocol, one.external))),
         )
+
+
+def _forwardings(tx: Tx, ids: Ids) -> dict[str, list[Forwarding]]:
+    table = port_forwarding.resource.table
+    found: dict[str, list[Forwarding]] = defaultdict(list)
+    for row in tx.execute(_of(select(table), table.c.floatingip_id, ids)):
+        one = Forwarding(
+            protocol=row.protocol,
+            external=port_forwarding.ports(row.external_port_range),
+            fixed_ip=row.internal_ip_address,
+            internal=port_forwarding.ports(row.internal_port_range),
+        )
+        found[row.floatingip_id].append(one)
+    return found
 
 
 def _hosts(tx: Tx, ids: Ids) -> Iterator[s.Row]:

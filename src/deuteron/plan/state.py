@@ -11,7 +11,7 @@ import msgspec
 
 from deuteron.plan import reach
 from deuteron.plan.presence import Presence
-from deuteron.plan.units import SecurityRule
+from deuteron.plan.units import Forwarding, SecurityRule
 from deuteron.resources.distribution import has_parts, is_central_inside
 from deuteron.resources.hosts import DVR_MODES
 from deuteron.resources.owners import (
@@ -165,12 +165,14 @@ class Router(Row, frozen=True, kw_only=True):
 
 
 class FloatingIP(Row, frozen=True, kw_only=True):
-    """A floating IP; nothing comes of it until it has a router and a fixed address."""
+    """A floating IP; nothing comes of it without a router, and a fixed address or ports that lead to some."""
 
     floating_ip: str
     router: str | None = None
     port: str | None = None
     fixed_ip: str | None = None
+    forwardings: tuple[Forwarding, ...] = ()
+    """Sorted."""
 
 
 class Host(Row, frozen=True, kw_only=True):

@@ -227,12 +227,25 @@ class FloatingGateway(_Unit, frozen=True, tag="floatinggateway"):
     """The IPv4 default route."""
 
 
+class Forwarding(msgspec.Struct, frozen=True, kw_only=True):
+    """Ports of a floating IP that lead to as many ports of a fixed IP in the same order, or all to one."""
+
+    protocol: str
+    """ "tcp", "udp", "sctp" or "dccp"."""
+    external: tuple[int, int]
+    """The first and the last."""
+    fixed_ip: str
+    internal: tuple[int, int]
+
+
 class FloatingIP(_Unit, frozen=True, tag="floatingip"):
     """A floating IP of a router of this host."""
 
     router: str
     floating_ip: str
-    fixed_ip: str
+    fixed_ip: str = ""
+    """All of it leads there; "" where only ports of it lead anywhere."""
+    forwardings: tuple[Forwarding, ...] = ()
     distributed: bool = False
     """It is served by the distributed part here, not by the central one."""
 

@@ -46,9 +46,9 @@ def _range(value: Any) -> str:
 RANGE = Type(_range, line(11).column, lambda text_: _range(text_) if text_ else text_)
 
 
-def ports(row: Mapping[str, Any], side: str) -> tuple[int, int]:
-    """Return the first and the last port of one side of a forwarding."""
-    first, _, last = row[f"{side}_port_range"].partition(":")
+def ports(range_: str) -> tuple[int, int]:
+    """Return the first and the last port of a range."""
+    first, _, last = range_.partition(":")
     return int(first), int(last)
 
 
@@ -137,7 +137,7 @@ def _checked(call: Call, fip: Item, values: Item) -> str:
 
 
 def _length(values: Mapping[str, Any], side: str) -> int:
-    first, last = ports(values, side)
+    first, last = ports(values[f"{side}_port_range"])
     return last - first + 1
 
 
@@ -164,9 +164,9 @@ def _refuse_collisions(call: Call, values: Item) -> None:
         "external": [c.floatingip_id == values["floatingip_id"]],
     }
     for side, conditions in beside.items():
-        first, last = ports(values, side)
+        first, last = ports(values[f"{side}_port_range"])
         for other in rows.where(call, resource, *conditions, c.protocol == values["protocol"]):
-            begin, end = ports(other, side)
+            begin, end = ports(other[f"{side}_port_range"])
             if other["id"] != values.get("id") and begin <= last and first <= end:
                 raise _bad(
                     f"There is a port collision with the {side}_port_range. The following ranges collide: "
