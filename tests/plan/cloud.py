@@ -91,6 +91,8 @@ def _port(id_: str) -> st.SearchStrategy[s.Row]:
             lambda found: tuple(sorted((x, "2001:db8::9" if x == "s6" else "10.0.0.9") for x in found))
         ),
         waiting=st.sampled_from([(), ("h1",), ("h2", "h3")]),
+        parent=st.sampled_from(["", "p0"]),
+        vlan=st.sampled_from([0, 7]),
     ).map(_without_own_host)
 
 

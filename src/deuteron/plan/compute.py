@@ -93,6 +93,8 @@ def port(state: State, host: str, id_: str) -> u.Port | None:
         pairs=row.pairs if row.is_filtered else (),
         security_groups=row.security_groups if row.is_filtered else (),
         waiting=row.host != host,
+        parent=row.parent,
+        vlan=row.vlan,
     )
 
 

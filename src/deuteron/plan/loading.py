@@ -22,6 +22,7 @@ from deuteron.resources import (
     security_group,
     security_rules,
     subnet,
+    trunk,
 )
 from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.owners import HA_PORT
@@ -125,7 +126,7 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
         c.port_security_enabled,
         c.allowed_address_pairs,
     )
-    groups, waiting = _groups_of_ports(tx, ids), _waiting_hosts(tx, ids)
+    groups, waiting, parents = _groups_of_ports(tx, ids), _waiting_hosts(tx, ids), _parents(tx, ids)
     seen = select(*columns).where(c.device_owner != HA_PORT)  # no host has anything of a router's HA ports
     for row in tx.execute(_of(seen, c.id, ids)):
         yield s.Port(
@@ -137,6 +138,8 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             device_owner=row.device_owner,
             host=row.binding_host_id,
             waiting=tuple(sorted(waiting[row.id])),
+            parent=parents.get(row.id, ("", 0))[0],
+            vlan=parents.get(row.id, ("", 0))[1],
             admin_state_up=row.admin_state_up,
             dns_name=row.dns_name,
             fixed_ips=tuple(fixed[row.id]),
@@ -161,6 +164,16 @@ def _waiting_hosts(tx: Tx, ids: Ids) -> dict[str, list[str]]:
     for row in tx.execute(_of(select(table.c.port_id, table.c.host), table.c.port_id, ids)):
         found[row.port_id].append(row.host)
     return found
+
+
+def _parents(tx: Tx, ids: Ids) -> dict[str, tuple[str, int]]:
+    """Return of each subport the port that carries it, and the VLAN tag."""
+    table, trunks = trunk.subport, trunk.resource.table
+    joined = select(table.c.port_id, trunks.c.port_id.label("parent"), table.c.segmentation_id)
+    joined = joined.join(trunks, trunks.c.id == table.c.trunk_id)
+    return {
+        row.port_id: (row.parent, row.segmentation_id) for row in tx.execute(_of(joined, table.c.port_id, ids))
+    }
 
 
 def _pairs(mac: str, pairs: Iterable[dict[str, str]]) -> tuple[tuple[str, str], ...]:

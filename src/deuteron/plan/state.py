@@ -71,6 +71,9 @@ class Port(Row, frozen=True, kw_only=True):
     """Whether port security is on."""
     waiting: tuple[str, ...] = ()
     """Other hosts on which its guest may appear, sorted: those of its bindings that are not active."""
+    parent: str = ""
+    """Of a subport: the port that carries it, with the VLAN tag `vlan`."""
+    vlan: int = 0
     pairs: tuple[tuple[str, str], ...] = ()
     """(MAC address, address or prefix) that are allowed besides, sorted."""
     security_groups: tuple[str, ...] = ()

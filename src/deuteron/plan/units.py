@@ -45,6 +45,9 @@ class Port(_Unit, frozen=True, tag="port"):
     frame of it passes before that is so. What follows counts only then."""
     addresses: tuple[str, ...] = ()
     """Its fixed IP addresses."""
+    parent: str = ""
+    """Of a subport: the port by whose device its frames come and go, with the VLAN tag `vlan`."""
+    vlan: int = 0
     pairs: tuple[tuple[str, str], ...] = ()
     """Others that it may have: (MAC address, address or prefix)."""
     security_groups: tuple[str, ...] = ()
