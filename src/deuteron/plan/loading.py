@@ -171,9 +171,8 @@ def _parents(tx: Tx, ids: Ids) -> dict[str, tuple[str, int]]:
     table, trunks = trunk.subport, trunk.resource.table
     joined = select(table.c.port_id, trunks.c.port_id.label("parent"), table.c.segmentation_id)
     joined = joined.join(trunks, trunks.c.id == table.c.trunk_id)
-    return {
-        row.port_id: (row.parent, row.segmentation_id) for row in tx.execute(_of(joined, table.c.port_id, ids))
-    }
+    found = tx.execute(_of(joined, table.c.port_id, ids))
+    return {row.port_id: (row.parent, row.segmentation_id) for row in found}
 
 
 def _pairs(mac: str, pairs: Iterable[dict[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deuteron.agent.l3 import netlink
 from deuteron.agent.l3.switch import announce, records
 from deuteron.agent.l3.switch.adverts import giving_up
 from deuteron.agent.l3.switch.pipes import Pipe
 from deuteron.agent.l3.switch.records import Election, Places, Port, Router, Standing
+from deuteron.agent.system import netlink
 
 names = st.text("abcdef0123456789-", min_size=1, max_size=12)
 ports = st.builds(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deuteron.agent.l3.conntrack_sync import entries, wire
 from deuteron.agent.l3.conntrack_sync.outbox import Outbox
-from deuteron.agent.l3.netlink import attribute, attributes, nested
+from deuteron.agent.system.netlink import attribute, attributes, nested
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 TCP, UDP, ICMP = 6, 17, 1

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from deuteron.agent.l3.netlink import GENERIC, attribute, attributes, nested
+from deuteron.agent.system.netlink import GENERIC, attribute, attributes, nested
 
 _ORIGINAL, _REPLY, _STATUS, _PROTOCOL_STATE, _NAT_SOURCE, _TIMEOUT, _MARK = 1, 2, 3, 4, 6, 7, 8
 _NAT_DESTINATION: Final = 13

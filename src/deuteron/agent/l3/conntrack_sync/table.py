@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deuteron.agent.l3 import netlink
 from deuteron.agent.l3.conntrack_sync import entries
 from deuteron.agent.l3.conntrack_sync.wire import GONE, NEW, STATE, Change
-from deuteron.agent.system import netns
+from deuteron.agent.system import netlink, netns
 
 _NEW, _GET, _DELETE = (1 << 8 | number for number in (0, 1, 2))
 _ON_NEW, _ON_CHANGE, _ON_END = 1, 2, 4

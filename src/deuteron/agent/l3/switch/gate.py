@@ -11,7 +11,7 @@ import struct
 import subprocess
 from collections.abc import Iterable, Iterator
 
-from deuteron.agent.l3 import netlink
+from deuteron.agent.system import netlink
 
 TABLE = "deuteron_gate"
 STANDBY, DRAINING = "standby", "draining"

@@ -10,8 +10,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from deuteron.agent.l3 import netlink
-from deuteron.agent.system import netns
+from deuteron.agent.system import netlink, netns
 
 _TABLE, _SET = "deuteron_adverts", "heard"
 _KEPT_MS = 3_600_000

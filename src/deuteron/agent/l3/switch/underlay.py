@@ -10,9 +10,8 @@ import socket
 import struct
 from pathlib import Path
 
-from deuteron.agent.l3 import netlink
 from deuteron.agent.l3.switch import filters
-from deuteron.agent.system import netns
+from deuteron.agent.system import netlink, netns
 
 _LINK_GROUP = 1
 _GET_LINK, _SET_LINK = 18, 19
