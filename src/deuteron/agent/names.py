@@ -43,6 +43,16 @@ def router_namespace(router: str) -> str:
     return f"qrouter-{router}"
 
 
+def snat_namespace(router: str) -> str:
+    """Return the name of the namespace of the central part of a router that has distributed parts too."""
+    return f"snat-{router}"
+
+
+def fip_namespace(network: str) -> str:
+    """Return the name of the namespace by which floating IPs of an external network are reached here."""
+    return f"fip-{network}"
+
+
 def dhcp_namespace(network: str) -> str:
     """Return the name of the namespace of a network's DHCP server."""
     return f"qdhcp-{network}"
@@ -71,3 +81,31 @@ def internal_device(port: str) -> str:
 def gateway_device(port: str) -> str:
     """Return the name of a router gateway's device inside the router's namespace."""
     return f"qg-{port[:11]}"
+
+
+def snat_device(port: str) -> str:
+    """Return the name of the device by which a router's central part is on a network of distributed parts."""
+    return f"sg-{port[:11]}"
+
+
+def distributed_tap(port: str) -> str:
+    """Return the name of a distributed part's interface on the host's side.
+
+    Not that of a tap: a central part of the same router may be on this host with the same port.
+    """
+    return f"dvr{port[:11]}"
+
+
+def floating_gateway_device(port: str) -> str:
+    """Return the name of the device by which a namespace of floating IPs is on its external network."""
+    return f"fg-{port[:11]}"
+
+
+def router_to_fip(router: str) -> str:
+    """Return the name of the device of a distributed part that leads to the namespace of floating IPs."""
+    return f"rfp-{router[:11]}"
+
+
+def fip_to_router(router: str) -> str:
+    """Return the name of that device's other end."""
+    return f"fpr-{router[:11]}"

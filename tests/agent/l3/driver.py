@@ -8,6 +8,8 @@ import msgspec
 
 from deuteron.agent import l3
 from deuteron.agent.context import Context
+from deuteron.agent.firewall.manager import FirewallManager
+from deuteron.agent.l2.bridge import BridgeManager
 from deuteron.agent.manager import Manager
 from deuteron.agent.status import Status
 from deuteron.agent.system.daemons import Daemons
@@ -30,7 +32,7 @@ def tell(status: Status, what: str) -> object:
     return news.ports_up if what == "ports" else {report.id: report for report in news.elections}
 
 
-def main(host: str, local_ip: str) -> None:
+def main(host: str, local_ip: str, *rooms: str) -> None:
     logging.basicConfig(level=logging.INFO)
     run_dir = Path("/run/deuteron")
     context = Context(
@@ -43,6 +45,9 @@ def main(host: str, local_ip: str) -> None:
         status=Status(),
     )
     managers = l3.managers(context, 0)
+    if "l2" in rooms:
+        firewall = FirewallManager()
+        managers = [firewall, BridgeManager(context, firewall.refusal), *managers]
     for line in sys.stdin:
         message = msgspec.json.decode(line)
         answer: object = True

@@ -86,12 +86,13 @@ class Host:
 class Agent:
     """Managers of routers and elections in a host, driven from here."""
 
-    def __init__(self, host: Host, **environment: str) -> None:
+    def __init__(self, host: Host, *rooms: str, **environment: str) -> None:
         self.process = host.start(
             sys.executable,
             str(Path(__file__).with_name("driver.py")),
             host.name,
             host.vtep,
+            *rooms,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(SOURCE / ".driver.log").open("a") if os.environ.get("DRIVER_LOG") else None,
@@ -158,8 +159,9 @@ class Cloud:
     def __getitem__(self, index: int) -> Host:
         return self.hosts[index]
 
-    def agent(self, host: Host) -> Agent:
-        self.agents.append(Agent(host))
+    def agent(self, host: Host, *rooms: str) -> Agent:
+        """Start the managers of routers on a host, and those of `rooms` besides."""
+        self.agents.append(Agent(host, *rooms))
         return self.agents[-1]
 
     def switch(self, *commands: str) -> None:

@@ -66,7 +66,7 @@ RENDERED = {
     **ROUTERS,
     "keepalived.conf": keepalived.render(election(2), "ha-0a0a0a0a-11", "169.254.0.7", FILES),
     "keepalived-alone.conf": keepalived.render(election(0), "ha-0a0a0a0a-11", "169.254.0.7", FILES),
-    "radvd.conf": advertisements.render(dual_stack()),
+    "radvd.conf": advertisements.render(dual_stack().interfaces),
 }
 
 
@@ -109,7 +109,7 @@ def test_radvd_takes_it(tmp_path: Path) -> None:
 
 
 def test_nothing_is_advertised_without_ipv6() -> None:
-    assert advertisements.render(scene.plain_router(1)) == ""
+    assert advertisements.render(scene.plain_router(1).interfaces) == ""
 
 
 def test_wrong_addresses_never_reach_a_file() -> None:

@@ -17,6 +17,7 @@ def managers(context: "Context", uplink_check_interval: float) -> "list[Manager]
     """
     # Imported here: the switch lives in this package, and needs nothing but the standard library.
     from deuteron.agent.l3.conntrack_sync.manager import ConnectionSync
+    from deuteron.agent.l3.distributed.manager import DistributedRouters
     from deuteron.agent.l3.elections import Elections
     from deuteron.agent.l3.routers import Routers
     from deuteron.agent.l3.standings import Standings
@@ -28,7 +29,7 @@ def managers(context: "Context", uplink_check_interval: float) -> "list[Manager]
     context.status.watch_problems(standings.problems)
     standings.start()
     uplinks = Uplinks(context, uplink_check_interval)
-    return [elections, Routers(context), ConnectionSync(context), uplinks]
+    return [elections, Routers(context), DistributedRouters(context), ConnectionSync(context), uplinks]
 
 
 def connect(managers: "Sequence[Manager]", wake: "Callable[[Manager, Callable[[], None]], None]") -> None:

@@ -1,16 +1,15 @@
 """What radvd tells the IPv6 networks of a router."""
 
 import ipaddress
+from collections.abc import Iterable
 
 from deuteron.agent import names
-from deuteron.plan.units import Router, RouterPort
+from deuteron.plan.units import RouterPort
 
 
-def render(router: Router) -> str:
+def render(interfaces: Iterable[RouterPort]) -> str:
     """Return radvd's configuration, nothing when the router advertises nowhere."""
-    return "".join(
-        _interface(port) for port in router.interfaces if port.advertised or port.managed or port.other
-    )
+    return "".join(_interface(port) for port in interfaces if port.advertised or port.managed or port.other)
 
 
 def _interface(port: RouterPort) -> str:

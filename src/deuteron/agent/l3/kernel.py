@@ -1,7 +1,7 @@
 """What the kernel holds of a router, and the commands that make it what it must be."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,9 @@ from deuteron.agent.system.command import run
 
 Taps = Mapping[str, Mapping[str, Any]]
 """Device on the host -> what `ip link show` says of it."""
-_OURS = ("qr-", "qg-")
+_OURS = ("qr-", "qg-", "sg-")
+_METRIC = {4: 0, 6: 256}
+"""Of routes to subnets, where nothing else is said."""
 _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 
 
@@ -28,15 +30,15 @@ class Inside:
 def look(namespace: str) -> Inside:
     """Return what is in a namespace. Raises SystemCommandError."""
     queries = "address show\nroute show root 0.0.0.0/0\n"
-    links, routes = _documents(run(["ip", "-j", "-d", "-batch", "-"], queries, namespace))
-    (routes6,) = _documents(run(["ip", "-j", "-d", "-6", "route", "show"], netns=namespace))
+    links, routes = documents(run(["ip", "-j", "-d", "-batch", "-"], queries, namespace))
+    (routes6,) = documents(run(["ip", "-j", "-d", "-6", "route", "show"], netns=namespace))
     return Inside(
         links={link["ifname"]: link for link in links if link["ifname"].startswith(_OURS)},
         routes=frozenset([*_foreign_routes(routes, 4), *_foreign_routes(routes6, 6)]),
     )
 
 
-def _documents(text: str) -> list[list[dict[str, Any]]]:
+def documents(text: str) -> list[list[dict[str, Any]]]:
     """Return the JSON lists that several commands printed one after the other."""
     decoder, found, rest = json.JSONDecoder(), [], text.strip()
     while rest:
@@ -55,17 +57,17 @@ def _foreign_routes(routes: Iterable[Mapping[str, Any]], version: int) -> Iterab
             yield destination, route.get("gateway", "")
 
 
-def remove_ports(twin: Twin, inside: Inside) -> list[str]:
+def remove_ports(devices: Sequence[Device], links: Taps) -> list[str]:
     """Return the commands in the namespace that remove the ports the router has no more."""
-    wanted = {device.inside for device in twin.kernel.devices}
-    return [f"link delete {name}" for name in sorted(inside.links.keys() - wanted)]
+    wanted = {device.inside for device in devices}
+    return [f"link delete {name}" for name in sorted(links.keys() - wanted)]
 
 
-def remove_addresses(twin: Twin, inside: Inside) -> list[str]:
+def remove_addresses(devices: Sequence[Device], links: Taps) -> list[str]:
     """Return the commands in the namespace that remove the addresses its ports have no more."""
     commands = []
-    for device in twin.kernel.devices:
-        has = _addresses(inside.links.get(device.inside, {}))
+    for device in devices:
+        has = _addresses(links.get(device.inside, {})).keys()
         commands += [f"address delete {a} dev {device.inside}" for a in sorted(has - {*device.addresses})]
     return commands
 
@@ -113,26 +115,29 @@ def plug_ports(twin: Twin, whole: Taps) -> dict[str, list[str]]:
     return commands
 
 
-def set_ports(twin: Twin, inside: Inside) -> list[str]:
+def set_ports(devices: Sequence[Device], links: Taps) -> list[str]:
     """Return the commands in the namespace that give the ports their addresses."""
     commands = []
-    for device in twin.kernel.devices:
-        link = inside.links.get(device.inside)
+    for device in devices:
+        link = links.get(device.inside)
         if link is None or link["mtu"] != device.mtu or "UP" not in link["flags"]:
             commands.append(f"link set {device.inside} mtu {device.mtu} up")
         if link is not None and link["address"] != device.mac:
             commands.append(f"link set {device.inside} address {device.mac}")
         has = _addresses(link or {})
         for address in device.addresses:
-            if address not in has:
-                nodad = " nodad" if ":" in address else ""
-                commands.append(f"address add {address} dev {device.inside}{nodad}")
+            version = 6 if ":" in address else 4
+            metric = device.metric or _METRIC[version]
+            if has.get(address) != metric:
+                nodad = " nodad" if version == 6 else ""
+                commands.append(f"address replace {address} dev {device.inside} metric {metric}{nodad}")
     return commands
 
 
-def _addresses(link: Mapping[str, Any]) -> set[str]:
+def _addresses(link: Mapping[str, Any]) -> dict[str, int]:
+    """Return address -> the metric of its subnet's route."""
     return {
-        f"{info['local']}/{info['prefixlen']}"
+        f"{info['local']}/{info['prefixlen']}": info.get("metric", _METRIC[6 if ":" in info["local"] else 4])
         for info in link.get("addr_info", ())
         if info.get("scope") != "link" or info.get("family") == "inet"
     }

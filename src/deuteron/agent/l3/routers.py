@@ -1,27 +1,27 @@
 """Routers on this host: namespaces, ports, rules, and what the switch must know of them."""
 
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from deuteron.agent import names
 from deuteron.agent.context import Context
-from deuteron.agent.l3 import kernel, wanted
+from deuteron.agent.l3 import kernel, radvd, wanted
+from deuteron.agent.l3.distributed import wanted as distributed
 from deuteron.agent.l3.switch import client, records
 from deuteron.agent.l3.switch.records import Places
 from deuteron.agent.l3.wanted import Twin
-from deuteron.agent.system import files, ip, netns, nft, sysctl
-from deuteron.agent.system.daemons import Daemon
+from deuteron.agent.system import ip, netns, nft, sysctl
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import FloatingIP, Router, Unit
 
 log = logging.getLogger(__name__)
 
-_PREFIX = names.router_namespace("")
+_PREFIXES = (names.router_namespace(""), names.snat_namespace(""))
 _RADVD = "radvd-"
 _AT_ONCE = 24
 """Routers in one turn: others want theirs too."""
@@ -60,9 +60,10 @@ class Routers:
             self._routers[unit.id] = unit
             self._changed[unit.id] = None
         elif isinstance(unit, FloatingIP):
-            before = self._floating.get(unit.id)
-            self._floating[unit.id] = unit
-            self._changed.update({f.router: None for f in (before, unit) if f})
+            before = self._floating.pop(unit.id, None)
+            if not unit.distributed:
+                self._floating[unit.id] = unit
+            self._changed.update({f.router: None for f in (before, self._floating.get(unit.id)) if f})
 
     def delete(self, key: str) -> None:
         """Note that a router or a floating IP is gone."""
@@ -98,12 +99,14 @@ class Routers:
         """Return the routers of which there is something here that is ours."""
         known = self._places.routers()
         for name in netns.names():
-            id_ = name.removeprefix(_PREFIX)
-            if name.startswith(_PREFIX) and id_ not in self._routers and id_ not in known:
-                if netns.is_ours(name):
-                    known.add(id_)
-                else:
-                    log.warning("namespace %s is not ours: left alone", name)
+            prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
+            id_ = name.removeprefix(prefix or "")
+            if prefix is None or id_ in self._routers or id_ in known:
+                continue
+            if netns.is_ours(name):
+                known.add(id_)
+            elif not netns.is_ours(name, distributed.MARK):
+                log.warning("namespace %s is not ours: left alone", name)
         daemons = self._context.daemons.running()
         return known | {name.removeprefix(_RADVD) for name in daemons if name.startswith(_RADVD)}
 
@@ -117,7 +120,9 @@ class Routers:
             taps = _taps() if todo or gone else {}
         except SystemCommandError as error:
             return dict.fromkeys(turn, str(error))
-        self._shut([twin for twin in todo if twin.namespace not in netns.names()], problems)
+        self._rename(todo, problems)
+        new = [twin for twin in todo if twin.id not in problems and not netns.exists(twin.namespace)]
+        self._shut(new, problems)
         build = {twin.id: partial(self._build, twin, taps) for twin in todo if twin.id not in problems}
         remove = {id_: partial(self._remove, id_, taps) for id_ in gone}
         jobs = {**build, **remove}
@@ -144,7 +149,29 @@ class Routers:
     def _is_built(self, twin: Twin) -> bool:
         """Return whether at most the switch has news of it."""
         before = self._built.get(twin.id)
-        return before is not None and before.kernel == twin.kernel
+        return before is not None and before.kernel == twin.kernel and before.namespace == twin.namespace
+
+    def _rename(self, twins: list[Twin], problems: dict[str, str]) -> None:
+        """Have namespaces called as routers are now, with distributed parts or without, and the switch know.
+
+        Nothing in them notices.
+        """
+        renamed = []
+        for twin in twins:
+            (other,) = {*_namespaces(twin.id)} - {twin.namespace}
+            try:
+                if netns.exists(other) and netns.is_ours(other):
+                    netns.rename(other, twin.namespace)
+                    if record := records.read(self._places.router(twin.id), records.Router):
+                        records.write(self._places.router(twin.id), replace(record, netns=twin.namespace))
+                        renamed.append(twin.id)
+            except (SystemCommandError, OSError, ValueError) as error:
+                problems[twin.id] = str(error)
+        if renamed:
+            try:
+                client.load(self._places, renamed)
+            except client.SwitchError as error:
+                problems.update(dict.fromkeys(renamed, str(error)))
 
     def _shut(self, new: list[Twin], problems: dict[str, str]) -> None:
         """Close the gates of routers that are to be made: none may be heard half-built."""
@@ -186,7 +213,7 @@ class Routers:
     def _build(self, twin: Twin, taps: Taps) -> str:
         """Make a router so; return which parts of it failed that the others can do without."""
         before = self._built.pop(twin.id, None)
-        if twin.namespace not in netns.names():  # a radvd may still be in one that somebody removed
+        if not netns.exists(twin.namespace):  # a radvd may still be in one that somebody removed
             self._context.daemons.stop(f"{_RADVD}{twin.id}")
         netns.create(twin.namespace)
         inside = kernel.look(twin.namespace)
@@ -195,57 +222,53 @@ class Routers:
         if before is None or before.kernel.rules != twin.kernel.rules:
             nft.apply(twin.kernel.rules, twin.namespace)
             sysctl.write(wanted.CONNECTION_SYSCTLS, twin.namespace)
-        removals = [*kernel.remove_ports(twin, inside), *kernel.remove_addresses(twin, inside)]
+        devices = twin.kernel.devices
+        removals = [
+            *kernel.remove_ports(devices, inside.links),
+            *kernel.remove_addresses(devices, inside.links),
+        ]
         if removals:
             ip.batch(removals, twin.namespace)
             inside = kernel.look(twin.namespace)  # routes went with them
-        here = [device for device in twin.kernel.devices if device.inside in inside.links]
+        here = [device for device in devices if device.inside in inside.links]
         whole = {device.tap: taps[device.tap] for device in here if device.tap in taps}
         ip.batch(kernel.make_ports(twin, taps, whole))
-        ip.batch(kernel.set_ports(twin, inside), twin.namespace)
+        ip.batch(kernel.set_ports(devices, inside.links), twin.namespace)
         failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
-        self._advertise(twin)
+        radvd.ensure(
+            self._context.daemons,
+            f"{_RADVD}{twin.id}",
+            twin.kernel.radvd,
+            self._radvd_directory(twin.id),
+            twin.namespace,
+            f"router/{twin.id}",
+        )
         unplugged = ip.batch_groups(kernel.plug_ports(twin, whole))
         self._report(twin.id, {d.port for d in twin.kernel.devices if d.tap not in unplugged})
         failed.update(unplugged)
         return "; ".join(failed.values())
 
-    def _advertise(self, twin: Twin) -> None:
-        name = f"{_RADVD}{twin.id}"
-        directory = self._context.run_dir / "radvd" / twin.id
-        if not twin.kernel.radvd:
-            if name in self._context.daemons.running():
-                self._context.daemons.stop(name)
-                shutil.rmtree(directory, ignore_errors=True)
-            return
-        changed = files.write(directory / "radvd.conf", twin.kernel.radvd)
-        pid = directory / "radvd.pid"
-        daemon = Daemon(
-            name=name,
-            argv=("radvd", "-n", "-m", "stderr", "-C", str(directory / "radvd.conf"), "-p", str(pid)),
-            netns=twin.namespace,
-            stale=(str(pid),),
-            unit=f"router/{twin.id}",
-        )
-        runs = self._context.daemons.pid(name) is not None
-        self._context.daemons.ensure(daemon)
-        if changed and runs:
-            self._context.daemons.reload(name)
-
     def _remove(self, id_: str, taps: Taps) -> str:
         """Remove what there is of a router; return what failed. Its gate is forgotten last, by `_tell`."""
-        name = f"{_PREFIX}{id_}"
-        self._context.daemons.stop(f"{_RADVD}{id_}")
-        shutil.rmtree(self._context.run_dir / "radvd" / id_, ignore_errors=True)
-        if name not in netns.names():
-            return ""
-        if not netns.is_ours(name):
-            raise ValueError(f"namespace {name} is not ours: left alone")
-        inside = kernel.look(name)
-        ends = [f"tap{device[3:]}" for device in inside.links]
-        ip.batch([f"link delete {tap}" for tap in ends if tap in taps and names.is_ours(taps[tap])])
-        netns.delete(name)
+        radvd.stop(self._context.daemons, f"{_RADVD}{id_}", self._radvd_directory(id_))
+        for name in filter(netns.exists, _namespaces(id_)):
+            if netns.is_ours(name, distributed.MARK):
+                continue
+            if not netns.is_ours(name):
+                raise ValueError(f"namespace {name} is not ours: left alone")
+            inside = kernel.look(name)
+            ends = [f"tap{device[3:]}" for device in inside.links]
+            ip.batch([f"link delete {tap}" for tap in ends if tap in taps and names.is_ours(taps[tap])])
+            netns.delete(name)
         return ""
+
+    def _radvd_directory(self, id_: str) -> Path:
+        return self._context.run_dir / "radvd" / id_
+
+
+def _namespaces(id_: str) -> tuple[str, str]:
+    """Return the names that the namespace of a router's central part may have."""
+    return names.router_namespace(id_), names.snat_namespace(id_)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from deuteron.agent import names
-from deuteron.agent.l3 import forwardings
 from deuteron.plan.units import FloatingIP, Router
 
 TABLE = "deuteron"
@@ -36,6 +35,20 @@ table inet {TABLE} {{
     {_NO_GOODBYE}
   }}
 {translation}}}
+"""
+
+
+def quiet() -> str:
+    """Return what replaces the table of a part that translates nothing."""
+    return f"""\
+table inet {TABLE}
+delete table inet {TABLE}
+table inet {TABLE} {{
+  chain output {{
+    type filter hook output priority filter; policy accept;
+    {_NO_GOODBYE}
+  }}
+}}
 """
 
 
@@ -75,11 +88,10 @@ def _translation(router: Router, floating_ips: Sequence[FloatingIP]) -> str:
     outside = next((str(a) for a in gateway_addresses(router) if a.version == 4), None)
     if router.gateway is None or outside is None:
         return ""
-    whole = [f for f in floating_ips if f.fixed_ip]
-    forwarded = forwardings.maps(floating_ips)
-    to_fixed = {f.floating_ip: f.fixed_ip for f in whole}
+    device = names.gateway_device(router.gateway.id)
+    to_fixed = {f.floating_ip: f.fixed_ip for f in floating_ips}
     to_floating: dict[str, str] = {}
-    for floating_ip in whole:
+    for floating_ip in floating_ips:
         to_floating.setdefault(floating_ip.fixed_ip, floating_ip.floating_ip)
     snat = f"    meta nfproto ipv4 snat ip to {outside}\n" if router.snat else ""
     return f"""\
@@ -89,16 +101,14 @@ def _translation(router: Router, floating_ips: Sequence[FloatingIP]) -> str:
   map fixed_to_floating {{
     type ipv4_addr : ipv4_addr
 {_elements(to_floating)}  }}
-{forwarded}  chain prerouting {{
+  chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
-{forwardings.IN if forwarded else ""}\
     dnat ip to ip daddr map @floating_to_fixed
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    iifname "qr-*" oifname "qr-*" ct status dnat goto hairpin
-    oifname != "{names.gateway_device(router.gateway.id)}" return
-{forwardings.OUT if forwarded else ""}\
+    iifname != "{device}" oifname != "{device}" ct status dnat goto hairpin
+    oifname != "{device}" return
     snat ip to ip saddr map @fixed_to_floating
 {snat}  }}
   chain hairpin {{

@@ -42,6 +42,12 @@ class Device:
     mtu: int
     addresses: tuple[str, ...]
     """With prefix lengths, those of floating IPs too."""
+    metric: int = 0
+    """Of the routes to its subnets."""
+
+
+_BEHIND = 512
+"""The metric of an interface beside which there is a port for distributed parts: that one is used."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +94,18 @@ class Twin:
         return self.record.netns
 
 
+def namespace(router: Router) -> str:
+    """Return the name of the namespace of a router's central part."""
+    return (names.snat_namespace if router.distributed else names.router_namespace)(router.id)
+
+
 def twin(router: Router, floating_ips: Sequence[FloatingIP]) -> Twin:
     """Return what the kernel must hold for a router; raises ValueError when an address is none."""
     devices = tuple(_devices(router, floating_ips))
     record = records.Router(
         id=router.id,
         number=router.number,
-        netns=names.router_namespace(router.id),
+        netns=namespace(router),
         gate=router.gate,
         election=router.election,
         draining=router.draining,
@@ -107,29 +118,36 @@ def twin(router: Router, floating_ips: Sequence[FloatingIP]) -> Twin:
         devices=devices,
         routes=tuple(_routes(router)),
         rules=rules.render(router, floating_ips),
-        radvd=advertisements.render(router),
+        radvd=advertisements.render(router.interfaces),
     )
     return Twin(held, record)
 
 
 def _devices(router: Router, floating_ips: Sequence[FloatingIP]) -> list[Device]:
-    found = [_device(port, names.internal_device(port.id), ()) for port in router.interfaces]
-    if router.gateway:
+    found = []
+    beside = {port.network for port in router.snat_ports}
+    for port in router.interfaces:
+        metric = _BEHIND if port.network in beside else 0
+        found.append(device(port, names.internal_device(port.id), names.tap(port.id), metric=metric))
+    found += [device(port, names.snat_device(port.id), names.tap(port.id)) for port in router.snat_ports]
+    if gateway := router.gateway:
         extra = sorted({f"{ipaddress.IPv4Address(f.floating_ip)}/32" for f in floating_ips})
-        found.append(_device(router.gateway, names.gateway_device(router.gateway.id), extra))
+        found.append(device(gateway, names.gateway_device(gateway.id), names.tap(gateway.id), extra))
     return found
 
 
-def _device(port: RouterPort, inside: str, extra: Sequence[str]) -> Device:
+def device(port: RouterPort, inside: str, tap: str, extra: Sequence[str] = (), metric: int = 0) -> Device:
+    """Return what a port is in the kernel; raises ValueError when an address is none."""
     own = (str(ipaddress.ip_interface(address)) for address in port.addresses)
     return Device(
         port=port.id,
         inside=inside,
-        tap=names.tap(port.id),
+        tap=tap,
         bridge=names.bridge(port.network),
         mac=port.mac,
         mtu=port.mtu,
         addresses=(*own, *extra),
+        metric=metric,
     )
 
 

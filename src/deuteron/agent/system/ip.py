@@ -14,12 +14,15 @@ def batch(commands: Sequence[str], netns: str | None = None) -> None:
     iproute.batch("ip", commands, netns)
 
 
-def batch_groups(groups: Mapping[str, Sequence[str]], netns: str | None = None) -> dict[str, str]:
+def batch_groups(
+    groups: Mapping[str, Sequence[str]], netns: str | None = None, version: int | None = None
+) -> dict[str, str]:
     """Do groups of commands; in a group that fails the rest is left out, the other groups are still done.
 
-    Returns the failed groups with the failing command and its reason.
+    `version` is that of IP, for commands of which no address tells it. Returns the failed groups with the
+    failing command and its reason.
     """
-    return iproute.batch_groups("ip", groups, netns)
+    return iproute.batch_groups(f"ip -{version}" if version else "ip", groups, netns)
 
 
 def show(words: str, netns: str | None = None) -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ def _first_failure(tool: str, commands: Sequence[str], netns: str | None) -> tup
         return None
     if any("\n" in command for command in commands):
         raise ValueError(f"{tool}: a command holds a line break")
-    code, _, stderr = attempt([tool, "-batch", "-"], "\n".join(commands) + "\n", netns)
+    code, _, stderr = attempt([*tool.split(), "-batch", "-"], "\n".join(commands) + "\n", netns)
     if not code:
         return None
     found = _FAILED.search(stderr)

@@ -28,13 +28,18 @@ def names() -> set[str]:
         return set()
 
 
+def exists(name: str) -> bool:
+    """Return whether there is such a namespace; a file that stands for none does not count."""
+    return os.path.ismount(path(name))
+
+
 def path(name: str) -> Path:
     """Return the file that stands for a namespace."""
     return DIRECTORY / name
 
 
-def create(*wanted: str) -> None:
-    """Create namespaces, with their loopback up; those of ours that exist stay as they are.
+def create(*wanted: str, mark: str = MARK) -> None:
+    """Create namespaces, with their loopback up; those that exist and bear the mark stay as they are.
 
     A namespace gets its name when it already bears our mark, so that no crash leaves one that we would not
     know again. Raises SystemCommandError, also when one of the names belongs to a namespace that is not ours.
@@ -44,17 +49,39 @@ def create(*wanted: str) -> None:
         if file.exists() and not os.path.ismount(file):  # what a crash in the middle of a creation leaves
             file.unlink(missing_ok=True)
         if not file.exists():
-            _create(name)
-        elif not is_ours(name):
+            _create(name, mark)
+        elif not is_ours(name, mark):
             raise SystemCommandError(
                 f"namespace {name}", "it exists and is not ours: remove it (ip netns delete) or rename it"
             )
 
 
-def is_ours(name: str) -> bool:
-    """Return whether a namespace was made by create(). Raises OSError."""
+def is_ours(name: str, mark: str = MARK) -> bool:
+    """Return whether a namespace was made by create() with this mark. Raises OSError."""
     with entered(name):
-        return _loopback_alias() == MARK
+        return _loopback_alias() == mark
+
+
+def rename(old: str, new: str) -> None:
+    """Give a namespace another name; nothing in it notices.
+
+    After a crash in its middle it can be called again. Raises SystemCommandError, also when the new name
+    belongs to another namespace.
+    """
+    source, target = path(old), path(new)
+    if not exists(new):
+        target.touch()
+        _mount(["mount", "--bind", str(source), str(target)])
+    elif not target.samefile(source):
+        raise SystemCommandError(f"namespace {old}", f"it cannot become {new}: there is another one")
+    _mount(["umount", "--lazy", str(source)])
+    source.unlink()
+
+
+def _mount(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemCommandError(" ".join(command), done.stderr.strip())
 
 
 def delete(*unwanted: str) -> None:
@@ -97,7 +124,7 @@ def _setns(descriptor: int, what: str) -> None:
         raise OSError(error, os.strerror(error), what)
 
 
-def _create(name: str) -> None:
+def _create(name: str, mark: str) -> None:
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         if _libc.unshare(_CLONE_NEWNET):
@@ -105,7 +132,7 @@ def _create(name: str) -> None:
             raise SystemCommandError(f"new namespace {name}", os.strerror(error))
         try:
             thread = threading.get_native_id()
-            _ip_batch([f"link set lo alias {MARK}", "link set lo up", f"netns attach {name} {thread}"])
+            _ip_batch([f"link set lo alias {mark}", "link set lo up", f"netns attach {name} {thread}"])
         finally:
             _setns(home, "the thread's own namespace")
     finally:

@@ -1,0 +1,227 @@
+"""The distributed parts of routers on this host: namespaces, ports, neighbours, and what keeps them here."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deuteron.agent import names
+from deuteron.agent.context import Context
+from deuteron.agent.l2.devices import Refused, uplink
+from deuteron.agent.l3 import kernel as ports
+from deuteron.agent.l3 import radvd
+from deuteron.agent.l3.distributed import kernel, wanted
+from deuteron.agent.l3.distributed.bridges import Bridges, PartPort
+from deuteron.agent.l3.distributed.wanted import MARK, Neighbours, Part
+from deuteron.agent.l3.wanted import SYSCTLS
+from deuteron.agent.system import ip, netns, nft, sysctl
+from deuteron.agent.system.errors import SystemCommandError
+from deuteron.plan.units import DistributedRouter, Neighbour, Network, Unit
+
+log = logging.getLogger(__name__)
+
+_PREFIX = names.router_namespace("")
+_RADVD = "distributed-radvd-"
+_AT_ONCE = 8
+"""Routers in one turn: others want theirs too."""
+
+Taps = Mapping[str, Mapping[str, Any]]
+
+
+class DistributedRouters:
+    """Builds DistributedRouter units, with the neighbours that they know."""
+
+    kinds: tuple[type[Unit], ...] = (DistributedRouter, Neighbour, Network)
+
+    def __init__(self, context: Context) -> None:
+        """Nothing is built before the first `apply`."""
+        self._context = context
+        self._routers: dict[str, DistributedRouter] = {}
+        self._networks: dict[str, Network] = {}
+        self._neighbours: dict[str, dict[str, Neighbour]] = {}  # network -> id -> neighbour
+        self._network_of: dict[str, str] = {}  # neighbour -> network
+        self._changed: dict[str, None] = {}
+        self._heard: set[str] = set()  # networks with news of neighbours
+        self._compare = True
+        self._parts: dict[str, Part] = {}
+        self._built: dict[str, Part] = {}
+        self._known: dict[str, Neighbours] = {}
+        self._problems: dict[str, str] = {}
+        self._bridges = Bridges()
+
+    @property
+    def pending(self) -> bool:
+        """Whether routers wait for their turn."""
+        return bool(self._changed)
+
+    def put(self, unit: Unit) -> None:
+        """Note a new or changed unit."""
+        match unit:
+            case DistributedRouter():
+                self._routers[unit.id] = unit
+                self._parts.pop(unit.id, None)
+                self._changed[unit.id] = None
+            case Neighbour():
+                self._forget(unit.id)
+                self._neighbours.setdefault(unit.network, {})[unit.id] = unit
+                self._network_of[unit.id] = unit.network
+                self._heard.add(unit.network)
+            case Network():
+                self._networks[unit.id] = unit
+
+    def delete(self, key: str) -> None:
+        """Note that a unit is gone."""
+        kind, _, id_ = key.partition("/")
+        if kind == "distributedrouter":
+            self._routers.pop(id_, None)
+            self._parts.pop(id_, None)
+            self._changed[id_] = None
+        elif kind == "neighbour":
+            self._forget(id_)
+        elif kind == "network":
+            self._networks.pop(id_, None)
+
+    def _forget(self, neighbour: str) -> None:
+        network = self._network_of.pop(neighbour, None)
+        if network is not None:
+            del self._neighbours[network][neighbour]
+            self._heard.add(network)
+
+    def recheck(self) -> None:
+        """Compare everything at the next turns."""
+        self._compare = True
+
+    def apply(self) -> dict[str, str]:
+        """Build what changed, a number of routers at a time; what is new takes part when it is complete."""
+        if self._compare:
+            self._built.clear()
+            self._bridges.forget()
+            self._changed.update(dict.fromkeys(sorted(self._routers.keys() | self._present())))
+            self._compare = False
+        again = [] if self.pending else [key.partition("/")[2] for key in self._problems]
+        turn = list({**self._changed, **dict.fromkeys(sorted(again))})[:_AT_ONCE]
+        for id_ in turn:
+            self._changed.pop(id_, None)
+            self._problems.pop(f"distributedrouter/{id_}", None)
+        taps = _taps() if turn else {}
+        for id_ in turn:
+            self._note(id_, self._make(id_, taps))
+        self._tell_neighbours()
+        for id_, problem in self._bridges.apply(self._wanted_ports()).items():
+            self._note(id_, problem)
+        return dict(self._problems)
+
+    def _note(self, id_: str, problem: str) -> None:
+        if problem:
+            key = f"distributedrouter/{id_}"
+            self._problems[key] = "; ".join(filter(None, (self._problems.get(key), problem)))
+
+    def _present(self) -> set[str]:
+        """Return the routers of which there is a distributed part here."""
+        here = {name for name in netns.names() if name.startswith(_PREFIX) and netns.exists(name)}
+        daemons = self._context.daemons.running()
+        return {name.removeprefix(_PREFIX) for name in here if netns.is_ours(name, MARK)} | {
+            name.removeprefix(_RADVD) for name in daemons if name.startswith(_RADVD)
+        }
+
+    def _make(self, id_: str, taps: Taps) -> str:
+        """Make a router's part so, or remove it; return what failed."""
+        try:
+            if id_ in self._routers:
+                return self._build(self._part(id_), taps)
+            return self._remove(id_)
+        except (SystemCommandError, OSError, ValueError) as error:
+            return str(error)
+
+    def _part(self, id_: str) -> Part:
+        """Return what a part must look like. Raises ValueError."""
+        if id_ not in self._parts:
+            self._parts[id_] = wanted.part(self._routers[id_])
+        return self._parts[id_]
+
+    def _build(self, part: Part, taps: Taps) -> str:
+        """Make a part so, but for its place on the bridges; return what the rest can do without."""
+        before = self._built.pop(part.id, None)
+        if not netns.exists(part.namespace):  # a radvd may still be in one that somebody removed
+            radvd.stop(self._context.daemons, f"{_RADVD}{part.id}", self._directory(part.id))
+        netns.create(part.namespace, mark=MARK)
+        if before is None:
+            sysctl.write(SYSCTLS, part.namespace)
+        if before is None or before.nft != part.nft:
+            nft.apply(part.nft, part.namespace)
+        inside = kernel.look(part.namespace)
+        removals = [
+            *ports.remove_ports(part.devices, inside.links),
+            *ports.remove_addresses(part.devices, inside.links),
+        ]
+        if removals:
+            ip.batch(removals, part.namespace)
+            inside = kernel.look(part.namespace)  # routes went with them
+        here = [device for device in part.devices if device.inside in inside.links]
+        whole = {device.tap: taps[device.tap] for device in here if device.tap in taps}
+        ip.batch(kernel.make_ports(part.devices, part.namespace, taps, whole))
+        ip.batch(ports.set_ports(part.devices, inside.links), part.namespace)
+        known = wanted.neighbours(self._routers[part.id], self._neighbours)
+        groups = kernel.set_neighbours(inside.neighbours, known) | kernel.set_routes(part, inside)
+        failed = ip.batch_groups(groups, part.namespace)
+        for version in (4, 6):
+            failed |= ip.batch_groups(kernel.set_rules(part, inside, version), part.namespace, version)
+        daemon, unit = f"{_RADVD}{part.id}", f"distributedrouter/{part.id}"
+        directory = self._directory(part.id)
+        radvd.ensure(self._context.daemons, daemon, part.radvd, directory, part.namespace, unit)
+        self._known[part.id] = known
+        self._built[part.id] = part
+        return "; ".join(failed.values())
+
+    def _remove(self, id_: str) -> str:
+        """Remove what there is of a part."""
+        self._built.pop(id_, None)
+        self._known.pop(id_, None)
+        radvd.stop(self._context.daemons, f"{_RADVD}{id_}", self._directory(id_))
+        name = f"{_PREFIX}{id_}"
+        if netns.exists(name) and netns.is_ours(name, MARK):
+            ends = [names.distributed_tap(device[3:]) for device in kernel.look(name).links]
+            taps = _taps()
+            ours = [tap for tap in ends if tap in taps and names.is_ours(taps[tap])]
+            ip.batch([f"link delete {tap}" for tap in ours])
+            netns.delete(name)
+        return ""
+
+    def _directory(self, id_: str) -> Path:
+        return self._context.run_dir / "distributed-radvd" / id_
+
+    def _tell_neighbours(self) -> None:
+        """Tell the routers on these networks which neighbours have come, changed and gone."""
+        heard, self._heard = self._heard, set()
+        for id_, part in self._built.items():
+            if heard.isdisjoint(part.networks):
+                continue
+            want = wanted.neighbours(self._routers[id_], self._neighbours)
+            commands = kernel.set_neighbours(self._known[id_], want)
+            failed = ip.batch_groups(commands, part.namespace)
+            self._known[id_] = want
+            if failed:
+                self._changed[id_] = None  # what it knows now is looked up
+                self._note(id_, "; ".join(failed.values()))
+
+    def _wanted_ports(self) -> list[PartPort]:
+        """Return the ports of all parts with the networks that they are on."""
+        found = []
+        for id_ in self._routers:
+            try:
+                part = self._part(id_)
+            except ValueError:
+                continue  # told when it was to be built
+            for device, network in zip(part.devices, part.networks, strict=True):
+                try:
+                    way = uplink(self._networks[network], self._context.bridge_mappings)
+                except (KeyError, Refused) as error:
+                    words = f"its network {network} is not planned for this host"
+                    self._note(id_, words if isinstance(error, KeyError) else str(error))
+                    continue
+                found.append(PartPort(id_, device, way, part.mac, part.is_open, self._built.get(id_) is part))
+        return found
+
+
+def _taps() -> dict[str, dict[str, Any]]:
+    return {link["ifname"]: link for link in ip.show("link show type veth")}
