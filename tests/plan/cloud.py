@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
-from deuteron.plan.units import Forwarding, SecurityRule
+from deuteron.plan.units import Forwarding, Limit, SecurityRule
 from deuteron.resources import owners
 from deuteron.resources.distribution import Rung
 
@@ -18,6 +18,7 @@ ELECTIONS = ["e1", "e2"]
 DEVICES = ["i1", "i2"]
 GROUPS = ["g1", "g2"]
 ADDRESS_GROUPS = ["a1", "a2"]
+POLICIES = ["q1", "q2"]
 OWNERS = [
     "",
     "compute:nova",
@@ -39,6 +40,8 @@ networks = st.sampled_from(NETWORKS)
 routers = st.sampled_from(ROUTERS)
 elections = st.sampled_from(ELECTIONS)
 ports = st.sampled_from(PORTS)
+policies = st.sampled_from([None, None, *POLICIES])
+limits = st.sampled_from([(), (Limit(direction="egress", rate=1000),)])
 
 
 def _network(id_: str) -> st.SearchStrategy[s.Row]:
@@ -49,6 +52,7 @@ def _network(id_: str) -> st.SearchStrategy[s.Row]:
         mtu=st.sampled_from([1450, 1500]),
         vni=st.just(NETWORKS.index(id_) + 1),
         physical_network=st.sampled_from([None, "x"]),
+        qos=policies,
     )
 
 
@@ -91,6 +95,7 @@ def _port(id_: str) -> st.SearchStrategy[s.Row]:
             lambda found: tuple(sorted((x, "2001:db8::9" if x == "s6" else "10.0.0.9") for x in found))
         ),
         waiting=st.sampled_from([(), ("h1",), ("h2", "h3")]),
+        qos=policies,
         parent=st.sampled_from(["", "p0"]),
         vlan=st.sampled_from([0, 7]),
     ).map(_without_own_host)
@@ -124,6 +129,7 @@ def _router(id_: str) -> st.SearchStrategy[s.Row]:
         routes=st.sampled_from([(), (("10.5.0.0/16", "10.0.0.9"),), (("10.6.0.0/16", "10.0.0.7"),)]),
         rung=st.sampled_from([0, 0, 6, 6, 6, *Rung]),
         rung_host=st.sampled_from(["", *HOSTS]),
+        qos=policies,
     )
 
 
@@ -165,6 +171,13 @@ ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
         id=st.sampled_from(ADDRESS_GROUPS),
         addresses=st.sampled_from([(), ("10.0.0.0/8",)]),
     ),
+    s.QosPolicy: st.builds(
+        s.QosPolicy,
+        id=st.sampled_from(POLICIES),
+        bandwidth=limits,
+        packets=limits,
+        dscp=st.sampled_from([None, 26]),
+    ),
     s.FloatingIP: st.builds(
         s.FloatingIP,
         id=st.sampled_from(["f1", "f2"]),
@@ -173,6 +186,7 @@ ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
         port=st.sampled_from([None, *PORTS]),
         fixed_ip=st.sampled_from([None, "10.0.0.9"]),
         forwardings=st.sampled_from([(), (SSH,)]),
+        qos=policies,
     ),
     s.Host: st.builds(
         s.Host,

@@ -7,7 +7,7 @@ the whole plan. Both read the same functions, so what is recomputed alone equals
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 
-from deuteron.plan import distributed, firewall
+from deuteron.plan import distributed, firewall, qos
 from deuteron.plan import units as u
 from deuteron.plan.ports import interface, mtu, silent, with_prefix
 from deuteron.plan.state import Candidate, Port, State, Subnet
@@ -49,6 +49,7 @@ def keys(state: State, host: str) -> Iterator[str]:
         yield f"instance/{p.id}"
         yield from (f"floatingip/{f.id}" for f in state.floating_ips.by("port", p.id))
     yield from firewall.keys(state, host)
+    yield from qos.keys(state, host)
     for id_ in {server.network for server in state.dhcp_servers.by("host", host)}:
         yield f"dhcp/{id_}"
         yield from (f"lease/{p.id}" for p in state.ports.by("network", id_))
@@ -215,6 +216,7 @@ def router(state: State, host: str, id_: str) -> u.Router | None:
         gateway=silent(state, gateway) if gateway else None,
         nexthops=_nexthops(state, gateway) if gateway else (),
         snat=row.enable_snat,
+        limits=qos.bandwidth(state, row) if gateway else (),
         routes=row.routes,
         gate=here.gate if row.admin_state_up else "closed",
         election=here.election,
@@ -252,6 +254,7 @@ def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
         floating_ip=row.floating_ip,
         fixed_ip=row.fixed_ip or "",
         forwardings=row.forwardings,
+        limits=qos.bandwidth(state, row),
         distributed=here == host,
     )
 
@@ -364,6 +367,7 @@ def hostname(row: Port) -> str:
 _MADE_BY: Mapping[str, Callable[[State, str, str], u.Unit | None]] = {
     "network": network,
     "port": port,
+    "qos": qos.port,
     "securitygroup": firewall.security_group,
     "member": firewall.member,
     "addressgroup": firewall.address_group,

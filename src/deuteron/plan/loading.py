@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
 
+from deuteron.plan import qos_loading
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
 from deuteron.plan.units import Forwarding, SecurityRule
@@ -73,7 +74,7 @@ def _of(statement: Select[Any], column: ColumnElement[Any], ids: Ids) -> Select[
 
 
 def _networks(tx: Tx, ids: Ids) -> Iterator[s.Row]:
-    c = network.resource.table.c
+    c, qos = network.resource.table.c, qos_loading.of(tx, "network", ids)
     columns = (c.id, c.provider_network_type, c.mtu, c.provider_segmentation_id, c.provider_physical_network)
     for row in tx.execute(_of(select(*columns), c.id, ids)):
         yield s.Network(
@@ -82,6 +83,7 @@ def _networks(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             mtu=row.mtu,
             vni=row.provider_segmentation_id,
             physical_network=row.provider_physical_network,
+            qos=qos.get(row.id),
         )
 
 
@@ -127,6 +129,7 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
         c.allowed_address_pairs,
     )
     groups, waiting, parents = _groups_of_ports(tx, ids), _waiting_hosts(tx, ids), _parents(tx, ids)
+    qos = qos_loading.of(tx, "port", ids)
     seen = select(*columns).where(c.device_owner != HA_PORT)  # no host has anything of a router's HA ports
     for row in tx.execute(_of(seen, c.id, ids)):
         yield s.Port(
@@ -147,6 +150,7 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             security=row.port_security_enabled,
             pairs=_pairs(row.mac_address, row.allowed_address_pairs),
             security_groups=tuple(sorted(groups[row.id])),
+            qos=qos.get(row.id),
         )
 
 
@@ -213,7 +217,7 @@ def _address_groups(tx: Tx, ids: Ids) -> Iterator[s.Row]:
 
 
 def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
-    c = router.resource.table.c
+    c, qos = router.resource.table.c, qos_loading.of(tx, "router", ids)
     columns = (c.id, c.number, c.admin_state_up, c.enable_snat, c.routes, c.rung, c.rung_host)
     for row in tx.execute(_of(select(*columns), c.id, ids)):
         yield s.Router(
@@ -224,11 +228,13 @@ def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             routes=_routes(row.routes),
             rung=row.rung,
             rung_host=row.rung_host,
+            qos=qos.get(row.id),
         )
 
 
 def _floating_ips(tx: Tx, ids: Ids) -> Iterator[s.Row]:
     c, forwardings = floatingip.resource.table.c, _forwardings(tx, ids)
+    qos = qos_loading.of(tx, "floatingip", ids)
     columns = (c.id, c.floating_ip_address, c.router_id, c.port_id, c.fixed_ip_address)
     for row in tx.execute(_of(select(*columns), c.id, ids)):
         yield s.FloatingIP(
@@ -237,6 +243,7 @@ def _floating_ips(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             router=row.router_id,
             port=row.port_id,
             fixed_ip=row.fixed_ip_address,
+            qos=qos.get(row.id),
             forwardings=tuple(sorted(forwardings[row.id], key=lambda one: (one.protocol, one.external))),
         )
 
@@ -345,6 +352,7 @@ LOADERS: dict[str, tuple[type[s.Row], Callable[[Tx, Ids], Iterator[s.Row]]]] = {
     "network": (s.Network, _networks),
     "subnet": (s.Subnet, _subnets),
     "port": (s.Port, _ports),
+    "policy": (s.QosPolicy, qos_loading.policies),
     "security_group": (s.SecurityGroup, _security_groups),
     "address_group": (s.AddressGroup, _address_groups),
     "router": (s.Router, _routers),

@@ -11,7 +11,7 @@ import msgspec
 
 from deuteron.plan import reach
 from deuteron.plan.presence import Presence
-from deuteron.plan.units import Forwarding, SecurityRule
+from deuteron.plan.units import Forwarding, Limit, SecurityRule
 from deuteron.resources.distribution import has_parts, is_central_inside
 from deuteron.resources.hosts import DVR_MODES
 from deuteron.resources.owners import (
@@ -37,6 +37,8 @@ class Network(Row, frozen=True, kw_only=True):
     mtu: int
     vni: int | None = None
     physical_network: str | None = None
+    qos: str | None = None
+    """The policy of its ports that have none of their own."""
 
 
 class Subnet(Row, frozen=True, kw_only=True):
@@ -78,6 +80,8 @@ class Port(Row, frozen=True, kw_only=True):
     """(MAC address, address or prefix) that are allowed besides, sorted."""
     security_groups: tuple[str, ...] = ()
     """Sorted."""
+    qos: str | None = None
+    """Its own policy."""
 
     @property
     def guest_hosts(self) -> tuple[str, ...]:
@@ -160,11 +164,22 @@ class Router(Row, frozen=True, kw_only=True):
     """How far it is distributed: see deuteron.resources.distribution."""
     rung_host: str = ""
     """Whose distributed part opens last."""
+    qos: str | None = None
+    """The policy of its gateway's address."""
 
     @property
     def has_parts(self) -> bool:
         """Whether it has distributed parts."""
         return has_parts(self.rung)
+
+
+class QosPolicy(Row, frozen=True, kw_only=True):
+    """A QoS policy, as far as hosts enforce it."""
+
+    bandwidth: tuple[Limit, ...] = ()
+    packets: tuple[Limit, ...] = ()
+    """Both by direction."""
+    dscp: int | None = None
 
 
 class FloatingIP(Row, frozen=True, kw_only=True):
@@ -174,6 +189,7 @@ class FloatingIP(Row, frozen=True, kw_only=True):
     router: str | None = None
     port: str | None = None
     fixed_ip: str | None = None
+    qos: str | None = None
     forwardings: tuple[Forwarding, ...] = ()
     """Sorted."""
 
@@ -307,7 +323,7 @@ class State:
     """All rows, and on which hosts each network is present."""
 
     def __init__(self) -> None:
-        self.networks: Table[Network] = Table()
+        self.networks: Table[Network] = Table(qos=lambda n: [n.qos] if n.qos else [])
         self.subnets: Table[Subnet] = Table(network=lambda s: [s.network])
         self.ports: Table[Port] = Table(
             network=lambda p: [p.network],
@@ -322,14 +338,18 @@ class State:
             agent_gateway=lambda p: {p.network, p.host} if p.is_agent_gateway else (),
             heartbeat=lambda p: [(p.network, p.host)] if p.device_owner == HEARTBEAT else [],
             group=lambda p: p.security_groups if p.is_filtered else (),
+            qos=lambda p: [p.qos] if p.qos else [],
         )
+        self.qos_policies: Table[QosPolicy] = Table()
         self.security_groups: Table[SecurityGroup] = Table(
             remote=lambda g: g.remote_groups, addresses=lambda g: g.address_groups
         )
         self.address_groups: Table[AddressGroup] = Table()
-        self.routers: Table[Router] = Table()
+        self.routers: Table[Router] = Table(qos=lambda r: [r.qos] if r.qos else [])
         self.floating_ips: Table[FloatingIP] = Table(
-            router=lambda f: [f.router] if f.router else [], port=lambda f: [f.port] if f.port else []
+            router=lambda f: [f.router] if f.router else [],
+            port=lambda f: [f.port] if f.port else [],
+            qos=lambda f: [f.qos] if f.qos else [],
         )
         self.hosts: Table[Host] = Table()
         self.dhcp_servers: Table[DhcpServer] = Table(
@@ -447,6 +467,7 @@ TABLES: Mapping[type[Row], str] = {
     Network: "networks",
     Subnet: "subnets",
     Port: "ports",
+    QosPolicy: "qos_policies",
     SecurityGroup: "security_groups",
     AddressGroup: "address_groups",
     Router: "routers",

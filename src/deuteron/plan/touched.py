@@ -8,7 +8,7 @@ the row, so that the cost of a change does not grow with the cloud.
 
 from collections.abc import Iterable, Iterator
 
-from deuteron.plan import reach
+from deuteron.plan import qos, reach
 from deuteron.plan.state import (
     AddressGroup,
     Candidate,
@@ -19,6 +19,7 @@ from deuteron.plan.state import (
     Instance,
     Network,
     Port,
+    QosPolicy,
     Router,
     Row,
     SecurityGroup,
@@ -40,8 +41,8 @@ def touched(state: State, row: Row, other: Row | None) -> Iterator[Place]:
             yield from _subnet(state, row)
         case Port():
             yield from _port(state, row)
-        case SecurityGroup() | AddressGroup():
-            yield from _group(state, row, other)
+        case SecurityGroup() | AddressGroup() | QosPolicy():
+            yield from _rules(state, row, other)
         case Router():
             yield from _router(state, row.id)
             yield from _distribution(state, row.id)
@@ -99,6 +100,19 @@ def secured(state: State, group_id: str, host: str) -> Iterator[Place]:
     group = state.security_groups.get(group_id)
     if group is not None:
         yield from _named(state, [host], group.remote_groups, group.address_groups)
+
+
+def _rules(state: State, row: SecurityGroup | AddressGroup | QosPolicy, other: Row | None) -> Iterator[Place]:
+    """Yield what holds traffic to rules."""
+    if not isinstance(row, QosPolicy):
+        yield from _group(state, row, other)
+        return
+    for port in qos.ports_with(state, row):
+        yield from _at(qos.hosts(state, port), f"qos/{port.id}")
+    for floating_ip in state.floating_ips.by("qos", row.id):
+        yield from _floats(state, floating_ip)
+    for router in state.routers.by("qos", row.id):
+        yield from _router(state, router.id)
 
 
 def _group(state: State, row: SecurityGroup | AddressGroup, other: Row | None) -> Iterator[Place]:
@@ -159,6 +173,7 @@ def _own(state: State, row: Port) -> Iterator[Place]:
     """Yield the units that one port makes."""
     yield from _remotes(state, [row])
     yield from _neighbours(state, row)
+    yield from _at(qos.hosts(state, row), f"qos/{row.id}")
     if row.is_instance:
         for host in row.guest_hosts:
             yield host, f"port/{row.id}"
@@ -255,6 +270,7 @@ def _candidate(state: State, row: Candidate, *, moved: bool) -> Iterator[Place]:
     yield from _router(state, row.router)
     ports = state.ports.by("router", row.router)
     yield from _remotes(state, ports)
+    yield from ((row.host, f"qos/{port.id}") for port in ports)
     if moved:
         yield from ((row.host, f"floatingip/{f.id}") for f in state.floating_ips.by("router", row.router))
 

@@ -55,6 +55,26 @@ class Port(_Unit, frozen=True, tag="port"):
     """Its guest is on another host, on its way here or from here: connect it, and do not say that it is up."""
 
 
+class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much traffic there may be in one direction, as seen from the port or address."""
+
+    direction: Literal["ingress", "egress"]
+    rate: int
+    """Kilobits or thousands of packets in a second."""
+    burst: int = 0
+    """What may be saved up, in kilobits or thousands of packets; 0 is a share of the rate."""
+
+
+class Qos(_Unit, frozen=True, tag="qos"):
+    """What a port of this host, of an instance or a router's gateway, is held to; the id is the port's."""
+
+    mtu: int
+    bandwidth: tuple[Limit, ...] = ()
+    packets: tuple[Limit, ...] = ()
+    dscp: int | None = None
+    """What all that it sends is marked with."""
+
+
 class SecurityRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a security group lets through, at most one of the three remotes being said."""
 
@@ -169,6 +189,8 @@ class Router(_Unit, frozen=True, tag="router"):
     snat: bool = True
     routes: tuple[tuple[str, str], ...] = ()
     """(destination, next hop)"""
+    limits: tuple[Limit, ...] = ()
+    """Of the bandwidth of the gateway's own IPv4 address."""
     gate: Literal["election", "open", "closed"] = "closed"
     """Whether it takes part in traffic: as `election` says, always (the only candidate), or not (yet)."""
     election: str | None = None
@@ -251,6 +273,8 @@ class FloatingIP(_Unit, frozen=True, tag="floatingip"):
     forwardings: tuple[Forwarding, ...] = ()
     distributed: bool = False
     """It is served by the distributed part here, not by the central one."""
+    limits: tuple[Limit, ...] = ()
+    """Of its bandwidth."""
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
@@ -325,6 +349,7 @@ class Instance(_Unit, frozen=True, tag="instance"):
 Unit = (
     Network
     | Port
+    | Qos
     | SecurityGroup
     | Member
     | AddressGroup
