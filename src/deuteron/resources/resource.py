@@ -15,7 +15,7 @@ from sqlalchemy.schema import SchemaItem
 from deuteron.resources.attribute import UNSET, Attr, column_name
 from deuteron.resources.call import Call
 from deuteron.resources.errors import NotFound
-from deuteron.resources.types import UUID, integer, line, text
+from deuteron.resources.types import NAME, UUID, integer, line, text
 from deuteron.store import metadata
 
 Item = dict[str, Any]
@@ -23,7 +23,7 @@ Item = dict[str, Any]
 
 STANDARD: Mapping[str, Attr] = {
     "id": Attr(type=UUID, default=UNSET),
-    "name": Attr(type=line(), default="", post=True, put=True),
+    "name": Attr(type=NAME, default="", post=True, put=True),
     "description": Attr(type=text(255), default="", post=True, put=True),
     "project_id": Attr(type=line(), default=UNSET, post=True, index=True),
     "created_at": Attr(type=line(20), default=UNSET),
@@ -33,7 +33,7 @@ STANDARD: Mapping[str, Attr] = {
 """What every resource has."""
 
 _BELOW: Mapping[str, Attr] = {
-    "name": Attr(type=line(), default="", stored=False, visible=False),
+    "name": Attr(type=NAME, default="", stored=False, visible=False),
     "description": Attr(type=text(255), default="", stored=False, visible=False),
     "project_id": Attr(type=line(), default=UNSET, post=True, stored=False, visible=False),
     "created_at": Attr(type=line(20), default=UNSET, visible=False),

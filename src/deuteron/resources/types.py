@@ -16,7 +16,9 @@ from deuteron.store import ID_LENGTH, Json
 NAME_LENGTH = 255
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}(\1[0-9a-fA-F]{4}){2}\1[0-9a-fA-F]{12}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_DNS_LABEL = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?")
+_DNS_LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
+_TRUE = ("true", "1", "t", "yes", "y", "on")
+_FALSE = ("false", "0", "f", "no", "n", "off")
 
 
 def shown(value: Any) -> str:
@@ -54,8 +56,8 @@ def _line(value: Any, limit: int) -> str:
 def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
-        return value.lower() in ("true", "1")
+    if isinstance(value, str) and (word := value.strip().lower()) in (*_TRUE, *_FALSE):
+        return word in _TRUE
     if isinstance(value, int) and value in (0, 1):
         return bool(value)
     raise ValueError(f"'{shown(value)}' cannot be converted to boolean")
@@ -193,12 +195,17 @@ def _dns_name(value: Any) -> str:
     name = _line(value, 255)
     if not name:
         return name
-    for part in name.removesuffix(".").split("."):
+    parts = name.removesuffix(".").split(".")
+    for part in parts:
         if not _DNS_LABEL.fullmatch(part):
             raise ValueError(
                 f"'{shown(name)}' not a valid PQDN or FQDN. Reason: Name '{shown(part)}' must be 1-63 "
                 "characters long, each of which can only be alphanumeric or a hyphen"
             )
+    if len(parts) > 1 and parts[-1].isdigit():
+        raise ValueError(
+            f"'{shown(name)}' not a valid PQDN or FQDN. Reason: TLD '{parts[-1]}' must not be all numeric"
+        )
     return name.lower()
 
 
@@ -213,6 +220,14 @@ def _never(value: Any) -> Any:
     raise ValueError(f"'{shown(value)}' cannot be set")
 
 
+def _name(value: Any) -> str:
+    name = _line(value, NAME_LENGTH)
+    if name != name.strip():
+        raise ValueError(f"'{shown(name)}' is not a valid string: it begins or ends with a blank")
+    return name
+
+
+NAME = Type(_name, String(NAME_LENGTH))
 BOOLEAN = Type(_boolean, Boolean(), _boolean)
 UUID = Type(_uuid, String(ID_LENGTH))
 DICTIONARY = Type(_dictionary, Json())
