@@ -4,7 +4,6 @@ import base64
 import http.client
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +11,13 @@ import bcrypt
 import msgspec
 import pytest
 
-from deuteron.agent.connection import Server
-from deuteron.agent.follower import Follower
+from deuteron.agent.settings import AgentSettings
 from deuteron.cli.client import Refused, ask
 from deuteron.config import ConfigError
 from deuteron.policy import PolicyError
 from deuteron.settings import ServerSettings
 from deuteron.store import Database
+from tests.access.agent import agent
 from tests.access.conftest import Users
 from tests.api.conftest import Client, serve
 
@@ -149,11 +148,12 @@ def test_rules_with_mistakes(db: Database, tmp_path: Path) -> None:
 
 
 def test_an_agent_shows_its_token(db: Database) -> None:
-    planned = threading.Event()
     for api in serve(db, ServerSettings(agents_token="agents-only")):
-        follower = Follower(Server("127.0.0.1", api.port), "h", "", lambda _: planned.set(), "agents-only")
-        follower.start()
-        assert planned.wait(20)
+        server = f"http://127.0.0.1:{api.port}"
+        settings = AgentSettings(server=server, host="h", token="agents-only", local_ip="127.0.0.1")
+        with agent(settings) as says:
+            assert next(says) == "planned"
+            assert next(says) == "reported"
 
 
 def test_the_command_says_who_asks(users: Users, monkeypatch: pytest.MonkeyPatch) -> None:

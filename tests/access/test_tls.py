@@ -9,13 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deuteron.agent.follower import Follower
-from deuteron.agent.reporter import Reporter
 from deuteron.agent.settings import AgentSettings, parse
-from deuteron.agent.status import Status
 from deuteron.cli.client import Failed, NoAnswer, ask
 from deuteron.config import ConfigError
-from deuteron.plan.units import Report
+from tests.access.agent import agent
 
 COMMAND = (str(Path(sys.executable).parent / "deuteron"), "server")
 
@@ -66,19 +63,10 @@ def test_the_command_and_an_agent_trust_only_the_certificate_that_they_are_told(
     assert versions == {"networks": []}
     assert ask(endpoint, "GET", "/")["versions"][0]["links"][0]["href"].startswith(endpoint)
 
-    planned, status = threading.Event(), Status()
-    settings = AgentSettings(server=endpoint, cafile=str(files.cert), local_ip="127.0.0.1")
-    server = parse(settings).server
-    Follower(server, "h", "", lambda _: planned.set()).start()
-    assert planned.wait(30)
-    before = status.delivered
-    report = Report(started=1.0, roles=("l2",), vtep="127.0.0.1")
-    Reporter(server, "h", 0.1, status, lambda _: report).start()
-    deadline = threading.Event()
-    for _ in range(300):
-        if status.delivered > before and ask(endpoint, "GET", "/v1/status")["hosts"]:
-            break
-        deadline.wait(0.1)
+    settings = AgentSettings(server=endpoint, host="h", cafile=str(files.cert), local_ip="127.0.0.1")
+    with agent(settings) as says:
+        assert next(says) == "planned"
+        assert next(says) == "reported"
     assert [one["name"] for one in ask(endpoint, "GET", "/v1/status")["hosts"]] == ["h"]
 
     monkeypatch.setenv("OS_CACERT", str(_certificate(tmp_path, "other").cert))
