@@ -53,6 +53,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     quota_subnetpool: int = -1
     quota_address_scope: int = -1
 
+    notify_nova_on_port_status_changes: bool = False
+    """Tell Nova when an instance's port is up or down: it lets instances begin when their ports are up. It is
+    found as section [nova] says."""
+    notify_nova_on_port_data_changes: bool = False
+    """Tell Nova when an instance's port or floating IP is changed or gone."""
+    vif_type: Literal["bridge", "tap"] = "bridge"
+    """What Nova is told to plug: a device on the network's bridge, as os-vif before 5.0 and libvirt do it, or
+    only a device, which the agent puts there."""
     network_type: str = "vxlan"
     """The type of networks whose creator names none."""
     vni_ranges: str = "1:16777215"
@@ -133,3 +141,31 @@ class KeystoneSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A token is not validated again for so long, even if it is revoked; 0: it is validated each time."""
     service_token_roles: tuple[str, ...] = ("service",)
     """Roles of services whose token makes a user's expired one count."""
+
+
+class NovaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Section [nova], named as in neutron.conf: who is told of instances' ports, and how."""
+
+    auth_type: Literal["password", "v3password", "admin_token", "none"] = "password"
+    """By a password that Keystone knows; by `token`, or by nothing, at `endpoint_override`."""
+    auth_url: str = ""
+    """Keystone: https://keystone.example:5000"""
+    username: str = "nova"
+    password: str = ""
+    user_domain_id: str = ""
+    user_domain_name: str = ""
+    project_name: str = "service"
+    project_domain_id: str = ""
+    project_domain_name: str = ""
+    """Without a domain's id or name it is the domain `default`."""
+    token: str = ""
+    region_name: str = ""
+    """Of Nova in Keystone's catalogue."""
+    endpoint_type: Literal["public", "internal", "admin"] = "public"
+    endpoint_override: str = ""
+    """Where Nova is, in place of what the catalogue says: http://nova.example:8774/v2.1"""
+    cafile: str = ""
+    insecure: bool = False
+    """Take any certificate."""
+    timeout: float = 10.0
+    """For an answer."""

@@ -28,6 +28,7 @@ class Keystone:
 
         self.tokens: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
+        self.catalog: list[dict[str, Any]] = []
         self.down = False
         self.delay = threading.Event()
         self.delay.set()
@@ -65,7 +66,7 @@ class Keystone:
             self._answer(request, 503 if self.down else 401, {"error": {"code": 401, "message": "no"}})
             return
         id_ = self.token("service", project="service")
-        self._answer(request, 201, {"token": {**self.tokens[id_], "catalog": []}}, id_)
+        self._answer(request, 201, {"token": {**self.tokens[id_], "catalog": self.catalog}}, id_)
 
     def validate(self, request: BaseHTTPRequestHandler) -> None:
         self.delay.wait(10)

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Answer, Client
+from deuteron.settings import ServerSettings
+from deuteron.store import Database
+from tests.api.conftest import Answer, Client, serve
 
 
 @pytest.fixture
@@ -82,3 +84,11 @@ def test_what_makes_no_sense_is_refused(api: Client, port: str) -> None:
     other = api.make("port", network_id=api.shown("port", port)["network_id"])["id"]
     assert _said(api.get(f"/ports/{other}/bindings")) == (400, "BadRequest")
     assert _said(api.get("/ports/nothing/bindings")) == (404, "PortNotFound")
+
+
+def test_nova_is_told_to_plug_a_device_alone_where_that_is_set(db: Database) -> None:
+    for api in serve(db, ServerSettings(vif_type="tap")):
+        network = api.make("network")["id"]
+        made = api.make("port", network_id=network, device_owner="compute:nova", binding__host_id="a")
+        assert made["binding:vif_type"] == "tap"
+        assert _bind(api, made["id"], host="b").body["binding"]["vif_type"] == "tap"

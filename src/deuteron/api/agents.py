@@ -111,7 +111,13 @@ class _Endpoint:
                 hub.start()
                 self._hub = hub
                 settings = services.settings
-                self._reports = Reports(services.db, hub, settings.agent_down_time, settings.dvr_base_mac)
+                self._reports = Reports(
+                    services.db,
+                    hub,
+                    settings.agent_down_time,
+                    settings.dvr_base_mac,
+                    tell_nova=settings.notify_nova_on_port_status_changes,
+                )
                 self._tasks.add(asyncio.create_task(self._end_streams()))
             return self._hub, self._reports
 

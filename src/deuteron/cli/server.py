@@ -25,7 +25,7 @@ from deuteron import config
 from deuteron.api.app import app
 from deuteron.policy import PolicyError
 from deuteron.resources import registry
-from deuteron.settings import KeystoneSettings, ServerSettings
+from deuteron.settings import KeystoneSettings, NovaSettings, ServerSettings
 from deuteron.store import Database, DatabaseError
 from deuteron.store.migrate import prepare
 
@@ -78,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"deuteron server: {error}", file=sys.stderr)
         return 2
     try:
-        return _serve(settings, _keystone(arguments.config), db, sockets)
+        nova = config.load(NovaSettings, "nova", arguments.config)
+        return _serve(settings, _keystone(arguments.config), nova, db, sockets)
     except (DatabaseError, config.ConfigError, PolicyError) as error:
         print(f"deuteron server: {error}", file=sys.stderr)
         return 2
@@ -104,7 +105,11 @@ def _keystone(path: Path | None) -> KeystoneSettings:
 
 
 def _serve(
-    settings: ServerSettings, keystone: KeystoneSettings, db: Database, sockets: Sequence[socket.socket]
+    settings: ServerSettings,
+    keystone: KeystoneSettings,
+    nova: NovaSettings,
+    db: Database,
+    sockets: Sequence[socket.socket],
 ) -> int:
     registry.load()
     prepare(db)
@@ -132,15 +137,15 @@ def _serve(
     # Before uvicorn listens to signals, and after: it raises those that stopped it once more.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
-    placement = _start_placement(db, settings)
+    started = [one for one in (_start_nova(db, settings, nova), _start_placement(db, settings)) if one]
     # What there is now stays: collections that pass over it halve the slowest answers.
     gc.collect()
     gc.freeze()
     try:
         server.run(sockets=list(sockets))
     finally:
-        if placement:
-            placement.stop()
+        for one in started:
+            one.stop()
     return 0
 
 
@@ -160,6 +165,14 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.stopping.set()
         await super().shutdown(sockets)
+
+
+def _start_nova(db: Database, settings: ServerSettings, nova: NovaSettings) -> _Stoppable | None:
+    if not (settings.notify_nova_on_port_status_changes or settings.notify_nova_on_port_data_changes):
+        return None
+    # Imported when needed: keystoneauth1 is large.
+    started: _Stoppable = importlib.import_module("deuteron.nova.service").start(db, nova)
+    return started
 
 
 def _start_placement(db: Database, settings: ServerSettings) -> _Stoppable | None:

@@ -18,6 +18,7 @@ from deuteron.plan.compute import active_host
 from deuteron.plan.hub import Hub
 from deuteron.plan.state import Candidate, Part, State
 from deuteron.plan.units import ContestReport, ElectionReport, Report
+from deuteron.resources import nova_queue
 from deuteron.resources import port as ports
 from deuteron.resources.conversion import router_part
 from deuteron.resources.hosts import DVR_MODES, candidate_changed, host, router_candidate
@@ -41,8 +42,11 @@ class _Known(msgspec.Struct):
 class Reports:
     """Takes reports, from any thread."""
 
-    def __init__(self, db: Database, hub: Hub, agent_down_time: float, dvr_base_mac: str) -> None:
+    def __init__(
+        self, db: Database, hub: Hub, agent_down_time: float, dvr_base_mac: str, *, tell_nova: bool = False
+    ) -> None:
         self._db = db
+        self._tell_nova = tell_nova
         self._hub = hub
         self._dvr_base_mac = dvr_base_mac
         self._interval = min(MAX_SEEN_INTERVAL, agent_down_time / 4)
@@ -79,6 +83,7 @@ class Reports:
                 followed,
                 flush,
                 self._dvr_base_mac,
+                self._tell_nova,
             )
             for deleted in self._db.write_now(changes.write):
                 self._forget(deleted)
@@ -123,6 +128,7 @@ class _Changes(msgspec.Struct, frozen=True):
     followed: list[Part]
     seen: dict[str, float]
     dvr_base_mac: str
+    tell_nova: bool
 
     def write(self, tx: Tx) -> list[str]:
         """Write it; return the hosts that are not there any more."""
@@ -133,7 +139,8 @@ class _Changes(msgspec.Struct, frozen=True):
             if other != self.host and tx.execute(seen).rowcount == 0:
                 deleted.append(other)
         for status in ("ACTIVE", "DOWN"):
-            _store_status(tx, sorted(port for port, new in self.statuses.items() if new == status), status)
+            ids = sorted(port for port, new in self.statuses.items() if new == status)
+            _store_status(tx, ids, status, tell_nova=self.tell_nova)
         elections.take(tx, self.host, self.elections, self.now)
         elections.weigh(tx, self.host, self.contests, self.now)
         if self.elections:
@@ -229,16 +236,20 @@ def _ha_port_statuses(state: State, name: str, reports: Iterable[ElectionReport]
     return found
 
 
-def _store_status(tx: Tx, ids: list[str], status: str) -> None:
+def _store_status(tx: Tx, ids: list[str], status: str, *, tell_nova: bool) -> None:
     table = ports.resource.table
     for begin in range(0, len(ids), _CHUNK):
         other = (table.c.id.in_(ids[begin : begin + _CHUNK]), table.c.status != status)
-        changed = tx.execute(select(table.c.id).where(*other)).scalars().all()
+        seen = select(table.c.id, table.c.status, table.c.device_id, table.c.device_owner).where(*other)
+        found = [dict(one._mapping) for one in tx.execute(seen)]
+        changed = [port["id"] for port in found]
         if changed:
             values = {"status": status, "revision_number": table.c.revision_number + 1, "updated_at": tx.now}
             tx.execute(update(table).where(table.c.id.in_(changed)).values(values))
-        for id_ in changed:
-            tx.changed("port", id_, "update")
+        for port in found:
+            tx.changed("port", port["id"], "update")
+            if tell_nova:
+                nova_queue.status_changed(tx, port, status)
 
 
 def _acknowledge(tx: Tx, candidates: Iterable[Candidate]) -> None:

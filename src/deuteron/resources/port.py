@@ -12,6 +12,7 @@ from deuteron.resources import (
     fixed_ips,
     ipam,
     network,
+    nova_queue,
     owners,
     port_security,
     rows,
@@ -70,7 +71,7 @@ def create(call: Call, values: Item) -> Item:
     wanted = values.pop("fixed_ips")
     security, groups = port_security.of_new(call, values, home["port_security_enabled"])
     values["port_security_enabled"] = security
-    values.update(vif(values[HOST]))
+    values.update(vif(call, values[HOST]))
     values["extra_dhcp_opts"] = dhcp_options.merged((), values["extra_dhcp_opts"])
     row = _insert(call, values)
     row["fixed_ips"] = fixed_ips.assign(call, row, wanted)
@@ -93,7 +94,8 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     wanted = changes.pop("fixed_ips", None)
     mac = _new_mac(call, row, changes)
     if HOST in changes and changes[HOST] != row[HOST]:
-        changes.update(vif(changes[HOST]), status="DOWN")
+        nova_queue.host_changed(call, row)
+        changes.update(vif(call, changes[HOST]), status="DOWN")
     if "extra_dhcp_opts" in changes:
         changes["extra_dhcp_opts"] = dhcp_options.merged(row["extra_dhcp_opts"], changes["extra_dhcp_opts"])
     new = rows.change(call, resource, row, changes)
@@ -194,12 +196,12 @@ def _is_automatic(call: Call, row: Item, fixed: Mapping[str, str]) -> bool:
     return addresses.eui64(parse_network(home["cidr"]), row["mac_address"]) == fixed["ip_address"]
 
 
-def vif(host: str) -> Item:
+def vif(call: Call, host: str) -> Item:
     """Return what binding a port to a host says to who plugs it."""
     if not host:
         return {"binding:vif_type": "unbound", "binding:vif_details": {}}
     details = {"port_filter": True, "connectivity": "l2"}
-    return {"binding:vif_type": "bridge", "binding:vif_details": details}
+    return {"binding:vif_type": call.settings.vif_type, "binding:vif_details": details}
 
 
 def _dns_assignment(call: Call, item: Item) -> list[dict[str, str]]:

@@ -78,7 +78,7 @@ def add(call: Call, id_: str, body: Any) -> Item:
         return {"binding": _active(_bind(call, row, given))}
     call.tx.execute(insert(waiting), {"port_id": id_, **given})
     call.tx.changed("port", id_, "update")
-    return {"binding": _shown(given)}
+    return {"binding": _shown(call, given)}
 
 
 def change(call: Call, id_: str, host: str, body: Any) -> Item:
@@ -155,11 +155,11 @@ def _active(row: Item) -> Item:
 
 def _inactive(call: Call, row: Item) -> list[Item]:
     mine = select(waiting).where(waiting.c.port_id == row["id"]).order_by(waiting.c.host)
-    return [_shown(dict(one._mapping)) for one in call.tx.execute(mine)]
+    return [_shown(call, dict(one._mapping)) for one in call.tx.execute(mine)]
 
 
-def _shown(stored: Mapping[str, Any]) -> Item:
-    details = port.vif(stored["host"])
+def _shown(call: Call, stored: Mapping[str, Any]) -> Item:
+    details = port.vif(call, stored["host"])
     return {
         **{name: stored[name] for name in _TYPES},
         "vif_type": details["binding:vif_type"],
