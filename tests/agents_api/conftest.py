@@ -84,12 +84,13 @@ class Stream:
 class Agent:
     """Follows its plan, is active in an election where nobody else is, and reports."""
 
-    def __init__(self, cloud: "Cloud", name: str, number: int) -> None:
+    def __init__(self, cloud: "Cloud", name: str, number: int, **more: Any) -> None:
         self.cloud = cloud
         self.name = name
-        self.report = Report(
+        usual = Report(
             started=time.time(), roles=ROLES, vtep=f"192.0.2.{number}", physical_networks=("external",)
         )
+        self.report = msgspec.structs.replace(usual, **more)
         self.states: dict[str, ElectionReport] = {}
         self.stream = Stream(cloud.port, name)
         self.tell()
@@ -120,8 +121,8 @@ class Cloud:
         self.vrrp = threading.Lock()
         self.agents: dict[str, Agent] = {}
 
-    def agent(self, name: str) -> Agent:
-        self.agents[name] = Agent(self, name, len(self.agents) + 1)
+    def agent(self, name: str, **more: Any) -> Agent:
+        self.agents[name] = Agent(self, name, len(self.agents) + 1, **more)
         return self.agents[name]
 
     def post_report(self, host: str, body: bytes) -> int:

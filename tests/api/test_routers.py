@@ -45,7 +45,7 @@ def test_defaults_are_settings(api: Client, topology: Topology, settings: Server
 
 
 def test_what_is_not_built_is_refused(api: Client) -> None:
-    assert api.refused("router", distributed=True) == (501, "NotBuiltYet")
+    assert api.refused("router", distributed=True) == (409, "NoHostForDistributedRouters")
     router = api.make("router", distributed=False)["id"]
     assert api.put(f"/routers/{router}", {"router": {"distributed": True}}).status == 501
 

@@ -30,7 +30,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     roles: frozenset[str]
     zone: str
     physical_networks: frozenset[str]
-    disabled: frozenset[str]
+    agent_mode: str = "legacy"
+    disabled: frozenset[str] = frozenset()
     """Roles that an administrator took from it: what it has goes to others, if there are any."""
     last_seen: float
 
@@ -54,8 +55,9 @@ class Cloud(msgspec.Struct, frozen=True):
         current: Collection[str],
         physical_networks: Collection[str] = (),
         off: Collection[str] = (),
+        modes: Collection[str] | None = None,
     ) -> dict[str, Candidate]:
-        """Return the hosts that may carry something that needs a role and physical networks.
+        """Return the hosts that may carry something that needs a role, physical networks, and an agent mode.
 
         Of those that carry it now, it is enough that they are not known to be dead. It was taken from those
         that are `off`.
@@ -63,7 +65,7 @@ class Cloud(msgspec.Struct, frozen=True):
         return {
             name: self.candidate(name, load)
             for name, row in self.hosts.items()
-            if self.able(name, role, physical_networks)
+            if self.able(name, role, physical_networks, modes)
             and name not in self.silent
             and name not in off
             and role not in row.disabled
@@ -78,13 +80,14 @@ class Cloud(msgspec.Struct, frozen=True):
         physical_networks: Collection[str] = (),
         leaving: Collection[str] = (),
         *,
+        modes: Collection[str] | None = None,
         patient: bool = False,
     ) -> Unfit:
         """Return what is to be done with those hosts of `current` that are not fit.
 
         It is `leaving` some of them. Those that died not long ago are awaited, if `patient`.
         """
-        able = [name for name in current if self.able(name, role, physical_networks)]
+        able = [name for name in current if self.able(name, role, physical_networks, modes)]
         dead = [name for name in able if name in self.silent]
         return Unfit(
             silent=dead,
@@ -97,10 +100,21 @@ class Cloud(msgspec.Struct, frozen=True):
         """Return a host as the decision sees it."""
         return Candidate(name=name, zone=self.hosts[name].zone, load=load.carried[name], leads=load.led[name])
 
-    def able(self, name: str, role: str, physical_networks: Collection[str] = ()) -> bool:
-        """Whether a host has a role and is attached to physical networks."""
+    def able(
+        self,
+        name: str,
+        role: str,
+        physical_networks: Collection[str] = (),
+        modes: Collection[str] | None = None,
+    ) -> bool:
+        """Whether a host has a role, is attached to physical networks, and has one of some agent modes."""
         row = self.hosts.get(name)
-        return row is not None and role in row.roles and row.physical_networks.issuperset(physical_networks)
+        return (
+            row is not None
+            and role in row.roles
+            and row.physical_networks.issuperset(physical_networks)
+            and (modes is None or row.agent_mode in modes)
+        )
 
     def in_use(
         self,
@@ -108,12 +122,13 @@ class Cloud(msgspec.Struct, frozen=True):
         current: Collection[str],
         physical_networks: Collection[str] = (),
         off: Collection[str] = (),
+        modes: Collection[str] | None = None,
     ) -> int:
         """Return on how many hosts something could be, if all were alive."""
         return sum(
             name not in self.draining and (name in current or role not in row.disabled)
             for name, row in self.hosts.items()
-            if self.able(name, role, physical_networks) and name not in off
+            if self.able(name, role, physical_networks, modes) and name not in off
         )
 
 
@@ -144,6 +159,7 @@ def _host(row: Any) -> Host:
         roles=frozenset(row.roles),
         zone=row.zone,
         physical_networks=frozenset(row.physical_networks),
+        agent_mode=row.agent_mode,
         disabled=frozenset(disabled),
         last_seen=row.last_seen,
     )

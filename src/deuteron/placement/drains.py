@@ -106,7 +106,12 @@ def judge_network(
 
 
 def why_not(
-    cloud: Cloud, role: str, name: str, physical_networks: frozenset[str], off: frozenset[str]
+    cloud: Cloud,
+    role: str,
+    name: str,
+    physical_networks: frozenset[str],
+    off: frozenset[str],
+    modes: frozenset[str] | None = None,
 ) -> str:
     """Return, for each host but one, why something cannot go there."""
     reasons = []
@@ -116,6 +121,8 @@ def why_not(
         missing = sorted(physical_networks - row.physical_networks)
         if role not in row.roles:
             reasons.append(f"{other} has not the role {role}")
+        elif modes is not None and row.agent_mode not in modes:
+            reasons.append(f"{other} has agent_mode {row.agent_mode}")
         elif other not in cloud.alive:
             reasons.append(f"{other} is not alive")
         elif other in cloud.draining:
@@ -156,7 +163,7 @@ def _routers(
             continue
         wanted = routers.decide(facts, cloud, load, settings.max_l3_agents_per_router, leaving)
         failed = failures.get(id_, _Failures())
-        reasons = why_not(cloud, routers.ROLE, name, facts.physical_networks, facts.wishes.off)
+        reasons = why_not(cloud, routers.ROLE, name, facts.physical_networks, facts.wishes.off, facts.modes)
         state, reason = judge_router(name, facts, wanted, cloud, failed, reasons)
         found.append(
             Left(

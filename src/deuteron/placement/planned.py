@@ -67,9 +67,14 @@ def _objection(call: Call, router_id: str, host: str) -> str | None:
         return f"there is no such host (there are: {', '.join(sorted(cloud.hosts)) or 'none'})"
     if host not in cloud.alive:
         return "its agent is not alive"
-    physical = routers.facts_of(call.tx, [router_id])[router_id].physical_networks
+    facts = routers.facts_of(call.tx, [router_id])[router_id]
+    physical = facts.physical_networks
+    if not facts.central:
+        return "the router is distributed and has no gateway: it has no central part"
     if not cloud.able(host, "l3"):
         return "its agent has not the role l3"
+    if not cloud.able(host, "l3", modes=facts.modes):
+        return f"its agent_mode is {there.agent_mode}, not {' or '.join(sorted(facts.modes))}"
     if not cloud.able(host, "l3", physical):
         missing = sorted(physical - there.physical_networks)
         return f"it is not attached to the physical network {', '.join(missing)}"

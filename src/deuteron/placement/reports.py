@@ -213,8 +213,10 @@ def _port_statuses(
         port = state.ports.get(id_)
         if port is None:
             continue
-        if port.is_instance or port.device_owner == DHCP:
+        if port.is_instance or port.device_owner == DHCP or port.is_agent_gateway:
             here = name == port.host if port.is_instance else name in state.hosts_of(port)
+        elif id_ in up and name in state.parts_at.hosts.get(port.device_id, ()):
+            here = True  # of the many that carry it, one is enough
         else:
             mine = state.candidates.get(f"{port.device_id}/{name}")
             here = mine is not None and (

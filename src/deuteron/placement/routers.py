@@ -15,6 +15,8 @@ from deuteron.resources import router
 from deuteron.resources.call import Call
 from deuteron.resources.distribution import Rung
 from deuteron.resources.hosts import (
+    CENTRAL_MODES,
+    SNAT_MODES,
     Wishes,
     candidate_changed,
     election,
@@ -45,6 +47,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     physical_networks: frozenset[str] = frozenset()
     zones: Sequence[str] = ()
     wishes: Wishes = Wishes()
+    distributed: bool = False
+    """Whether it has distributed parts, or is to have some."""
+    central: bool = True
+    """Whether it has a central part: without one it has no candidates."""
+
+    @property
+    def modes(self) -> frozenset[str]:
+        """Agent modes of the hosts that may carry its central part."""
+        return SNAT_MODES if self.distributed else CENTRAL_MODES
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -69,6 +80,8 @@ def decide(
         return Wanted((), "the router is gone", settled=not facts.candidates)
     if facts.moving:
         return Wanted(tuple(facts.candidates), "it is on its way", settled=True)
+    if not facts.central:
+        return Wanted((), "it is distributed and has no gateway", settled=not facts.candidates)
     current = sorted(facts.candidates, key=lambda name: name != facts.active)
     wishes, physical = facts.wishes, facts.physical_networks
     left = [name for name in current if name not in wishes.off]
@@ -76,7 +89,7 @@ def decide(
         desired(facts, cloud, most),
         current,
         _fit(facts, cloud, load, current, leaving),
-        cloud.unfit(ROLE, load, left, physical, leaving, patient=facts.redundant),
+        cloud.unfit(ROLE, load, left, physical, leaving, modes=facts.modes, patient=facts.redundant),
         facts.zones,
         wishes.on,
     )
@@ -100,7 +113,7 @@ def desired(facts: Facts, cloud: Cloud, most: int) -> int:
 def _fit(
     facts: Facts, cloud: Cloud, load: Load, current: Sequence[str], leaving: frozenset[str]
 ) -> dict[str, Candidate]:
-    fit = cloud.fit(ROLE, load, current, facts.physical_networks, facts.wishes.off | leaving)
+    fit = cloud.fit(ROLE, load, current, facts.physical_networks, facts.wishes.off | leaving, facts.modes)
     asked = sorted(facts.wishes.on & fit.keys(), key=lambda name: (name not in current, name))
     if asked and not facts.redundant:
         # There is only one place, and it is taken.
@@ -125,6 +138,7 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
     physical = physical_networks(tx, ids)
     wishes = wishes_of(tx, ROLE, ids)
     c = router.resource.table.c
+    columns = (c.id, c.ha, c.availability_zone_hints, c.distributed, c.rung, c.gw_port_id)
     found = {
         row.id: Facts(
             exists=True,
@@ -137,8 +151,10 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
             physical_networks=physical.get(row.id, frozenset()),
             zones=row.availability_zone_hints,
             wishes=wishes.get(row.id, Wishes()),
+            distributed=row.distributed or row.rung > Rung.CENTRAL,
+            central=not row.distributed or row.rung < Rung.DISTRIBUTED or row.gw_port_id is not None,
         )
-        for row in tx.execute(of(select(c.id, c.ha, c.rung, c.availability_zone_hints), c.id, ids))
+        for row in tx.execute(of(select(*columns), c.id, ids))
     }
     for id_ in carrying.keys() - found.keys():
         found[id_] = Facts(exists=False, candidates=[one.host for one in carrying[id_]])

@@ -24,6 +24,7 @@ from deuteron.placement import (
     dhcp,
     drains,
     elections,
+    floating,
     ha,
     ha_ports,
     moves,
@@ -64,13 +65,15 @@ class Dirty(msgspec.Struct):
     routers: set[str] = msgspec.field(default_factory=set)
     shown: set[str] = msgspec.field(default_factory=set)
     """Routers whose HA ports are to be as their candidates are."""
+    floating: set[str] = msgspec.field(default_factory=set)
+    """Floating IPs that may be served elsewhere."""
     failed: set[str] = msgspec.field(default_factory=set)
     """Routers whose move failed: they are looked at again later."""
     orphans: bool = True
     """What lost its network or subnet, which the change log does not name."""
 
     def __bool__(self) -> bool:
-        named = self.networks or self.routers or self.shown or self.failed
+        named = self.networks or self.routers or self.shown or self.failed or self.floating
         return bool(self.everything or named or self.orphans)
 
 
@@ -141,7 +144,7 @@ class Placement:
             return
         dirty = self._dirty()
         cloud = self._db.read_now(self._look)
-        if max(len(dirty.networks), len(dirty.routers), len(dirty.shown)) > MAX_NAMED:
+        if max(map(len, (dirty.networks, dirty.routers, dirty.shown, dirty.floating))) > MAX_NAMED:
             dirty.everything = True
         if (cloud.alive, cloud.silent, cloud.gone) != self._hosts:
             self._hosts = (cloud.alive, cloud.silent, cloud.gone)
@@ -220,6 +223,9 @@ class Placement:
         for id_ in wanted:
             self._try(f"router {id_}", partial(routers.place, cloud=cloud, router_id=id_, now=now))
         self._show_ha_ports(dirty)
+        ids = None if dirty.everything else dirty.floating
+        if self._db.read_now(lambda tx: floating.lack(tx, ids)):
+            self._try("floating IPs", partial(floating.prepare, ids=ids))
 
     def _tell(self, dirty: Dirty, cloud: Cloud) -> None:
         """Tell who died and what is short of hosts, before it is placed elsewhere."""
@@ -333,17 +339,21 @@ class Placement:
 def _read(tx: Tx, cursor: Cursor | None, dirty: Dirty) -> Cursor | None:
     """Read the change log to its end, and note what it names."""
     ports: list[str] = []
+    changed: set[str] = set()
     while cursor is not None:
         changes, after = feed.read(tx, cursor)
         for change in changes:
             _note(tx, change, dirty)
             if change.kind == "port" and change.op == "delete":
                 ports.append(change.object_id)
+            elif change.kind == "port":
+                changed.add(change.object_id)
         if after == cursor:
             break
         cursor = after
     for begin in range(0, len(ports), 1000):
         dirty.networks.update(dhcp.without_port(tx, ports[begin : begin + 1000]))
+    dirty.floating |= floating.touched_by(tx, changed, dirty.routers)
     return cursor
 
 
@@ -360,6 +370,8 @@ def _note(tx: Tx, change: feed.Change, dirty: Dirty) -> None:
                 dirty.networks.add(found.network_id)
         case "router":
             dirty.routers.add(change.object_id)
+        case "floatingip":
+            dirty.floating.add(change.object_id)
         case "router_candidate":
             dirty.shown.add(change.object_id.partition("/")[0])
         case "wish":

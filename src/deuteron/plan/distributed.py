@@ -157,11 +157,11 @@ def is_answered_here(state: State, host: str, router_id: str) -> bool:
 
 
 def neighbour(state: State, host: str, id_: str) -> u.Neighbour | None:
-    """Return a port on a network of a distributed router of this host that is not the router's own."""
+    """Return a port on a network of a distributed router of this host that is no interface of it."""
     row = state.ports.get(id_)
     if row is None or not row.has_place or not row.fixed_ips:
         return None
-    own = row.device_id if row.is_routers else None
+    own = row.device_id if row.is_interface else None
     routers = reach.routers_on(state, row.network) - {own}
     if not any(host in state.parts_at.hosts.get(router_id, ()) for router_id in routers):
         return None

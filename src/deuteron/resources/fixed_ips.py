@@ -15,7 +15,7 @@ from deuteron.resources.l2_errors import (
     IpAddressAlreadyAllocated,
     IpAddressGenerationFailure,
 )
-from deuteron.resources.owners import ROUTER_INTERFACES, ROUTER_PORTS
+from deuteron.resources.owners import ROUTER_INSIDE, ROUTER_PORTS
 from deuteron.resources.resource import Item
 from deuteron.resources.service_types import IpAddressGenerationFailureNoMatchingSubnet
 
@@ -98,7 +98,7 @@ def _in_subnets(call: Call, port: Item, subnets: Sequence[Item], wanted: Sequenc
     result = []
     for fixed in wanted:
         home = _home(call, port, subnets, fixed)
-        automatic = subnet.is_auto_address(home) and port["device_owner"] not in ROUTER_INTERFACES
+        automatic = subnet.is_auto_address(home) and port["device_owner"] not in ROUTER_INSIDE
         if "ip_address" in fixed:
             own = addresses.eui64(parse_network(home["cidr"]), port["mac_address"]) if automatic else None
             if own is not None and own != fixed["ip_address"]:
@@ -153,7 +153,7 @@ def _take_any(call: Call, port: Item, subnets: Sequence[Item], position: int) ->
 
 def _automatic(port: Mapping[str, Any], subnets: Sequence[Item]) -> list[FixedIp]:
     """Return the addresses that the port's host makes itself."""
-    if port["device_owner"] in ROUTER_INTERFACES:
+    if port["device_owner"] in ROUTER_INSIDE:
         return []
     return [
         {

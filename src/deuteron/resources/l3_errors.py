@@ -27,6 +27,15 @@ class RouterInUse(InUse):
     message = "Router {router_id} {reason}"
 
 
+class NoHostForDistributedRouters(Conflict):
+    """`modes`."""
+
+    message = (
+        "A distributed router needs hosts with the role l3 and agent_mode {modes}, and there is none: set "
+        "agent_mode in section [agent] of hosts."
+    )
+
+
 class RouterCannotBeConverted(Conflict):
     """`id`, `mode`, `reason`."""
 
@@ -60,6 +69,15 @@ class RouterInterfaceInUseByRoute(InUse):
     message = (
         "Router interface for subnet {subnet_id} on router {router_id} cannot be deleted, "
         "as it is required by one or more routes."
+    )
+
+
+class RouterInterfaceInUseByNDPProxy(Conflict):
+    """`router_id`, `subnet_id`."""
+
+    message = (
+        "Unable to remove subnet {subnet_id} from router {router_id}, There are one or more ndp proxies "
+        "still in use on the subnet."
     )
 
 

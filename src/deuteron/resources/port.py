@@ -262,7 +262,7 @@ def _deleting_subnet(call: Call, row: Item) -> None:
     ).all()
     automatic = subnet.is_auto_address(row)
     for user in users:
-        router = user.device_owner in owners.ROUTER_INTERFACES
+        router = user.device_owner in owners.ROUTER_INSIDE
         if router or (not automatic and user.device_owner not in owners.AUTO_DELETED):
             raise SubnetInUse(subnet_id=row["id"])
     call.tx.execute(delete(fixed_ip).where(fixed_ip.c.subnet_id == row["id"]))
@@ -275,7 +275,7 @@ def _created_subnet(call: Call, row: Item, values: Mapping[str, Any]) -> None:  
     if not subnet.is_auto_address(row):
         return
     for port in rows.where(call, resource, resource.table.c.network_id == row["network_id"]):
-        if port["device_owner"] in owners.ROUTER_INTERFACES:
+        if port["device_owner"] in owners.ROUTER_INSIDE:
             continue
         if not service_types.serves(row, port["device_owner"]):
             continue

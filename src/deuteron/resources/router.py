@@ -5,7 +5,6 @@ gateway in router_gateway; both are ports.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from deuteron.resources import (
     addresses,
@@ -16,6 +15,7 @@ from deuteron.resources import (
     router_gateway,
     router_mode,
     rows,
+    snat_ports,
     subnet,
 )
 from deuteron.resources.address_types import ROUTES
@@ -23,7 +23,6 @@ from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
 from deuteron.resources.distribution import Rung
-from deuteron.resources.errors import NotBuiltYet
 from deuteron.resources.l3_errors import InvalidRoutes, RouterInUse, RouterNotFound, RoutesExhausted
 from deuteron.resources.resource import Alias, Item, Resource
 from deuteron.resources.types import BOOLEAN, STRINGS, UUID, integer, line
@@ -33,10 +32,13 @@ MAX_NUMBER = 2**31 - 1
 
 def create(call: Call, values: Item) -> Item:
     """Create a router, with its gateway if one is asked for."""
-    _refuse_distributed(values["distributed"])
     gateway = values.pop("external_gateway_info")
-    values["distributed"] = False
     values["ha"] = call.settings.l3_ha if values["ha"] is UNSET else values["ha"]
+    if values["distributed"] is UNSET:
+        values["distributed"] = call.settings.router_distributed
+    if values["distributed"]:
+        router_mode.refuse_without_hosts(call, central=bool(gateway))
+        values["rung"] = int(Rung.DISTRIBUTED)
     values["enable_snat"] = call.settings.enable_snat_by_default
     row = _insert(call, values)
     if gateway:
@@ -54,14 +56,13 @@ def _insert(call: Call, values: Item) -> Item:
 
 def update(call: Call, row: Item, changes: Item) -> Item:
     """Change a router."""
-    _refuse_distributed(changes.get("distributed", False))
-    changes.pop("distributed", None)
-    ha = changes.pop("ha", row["ha"])
-    if ha != row["ha"]:
+    ha, distributed = changes.pop("ha", row["ha"]), changes.pop("distributed", row["distributed"])
+    if (ha, distributed) != (row["ha"], row["distributed"]):
         up = changes.get("admin_state_up", row["admin_state_up"])
-        row = router_mode.change(call, resource, row, ha=ha, distributed=row["distributed"], up=bool(up))
+        row = router_mode.change(call, resource, row, ha=ha, distributed=distributed, up=bool(up))
     if "external_gateway_info" in changes:
         row = router_gateway.change(call, resource, row, changes.pop("external_gateway_info"))
+        snat_ports.settle(call, row)
     if "routes" in changes:
         _check_routes(call, row, changes["routes"])
     return rows.change(call, resource, row, changes) if changes else row
@@ -74,14 +75,10 @@ def delete(call: Call, row: Item) -> None:
         listed = ", ".join(one["id"] for one in interfaces)
         raise RouterInUse(router_id=row["id"], reason=f"has ports still attached: {listed}")
     row = router_gateway.change(call, resource, row, None)
+    snat_ports.settle(call, row)
     rows.remove(call, resource, row["id"])
     conversion.forget(call.tx, row["id"])
     numbers.freed(call.tx, resource.table.c.number, row["number"])
-
-
-def _refuse_distributed(value: Any) -> None:
-    if value is not UNSET and value:
-        raise NotBuiltYet(what="distributed routers")
 
 
 def _check_routes(call: Call, row: Item, routes: Sequence[Mapping[str, str]]) -> None:
@@ -166,6 +163,7 @@ DECLARES = (
         alias="ext-gw-mode", name="Neutron L3 Configurable external gateway mode", description="enable_snat"
     ),
     Alias(alias="extraroute", name="Neutron Extra Route", description="Static routes of a router"),
+    Alias(alias="dvr", name="Distributed Virtual Router", description="Distributed routers"),
     Alias(alias="l3-ha", name="HA Router extension", description="Redundant routers"),
     Alias(
         alias="router_availability_zone",

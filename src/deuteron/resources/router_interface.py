@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from deuteron.resources import access, owners, port, router, router_ports, rows, subnet
+from deuteron.resources import access, owners, port, router, router_ports, rows, snat_ports, subnet
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest, HTTPBadRequest
@@ -16,6 +16,7 @@ from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.l2_errors import GatewayIpInUse, PortInUse, ServicePortInUse, SubnetMismatchForPort
 from deuteron.resources.l3_errors import (
     RouterInterfaceInUseByFloatingIP,
+    RouterInterfaceInUseByNDPProxy,
     RouterInterfaceInUseByRoute,
     RouterInterfaceNotFound,
     RouterInterfaceNotFoundForSubnet,
@@ -30,11 +31,12 @@ def add(call: Call, router_id: str, body: Any) -> Item:
     if port_id and subnet_id:
         raise BadRequest(resource="router", msg="Cannot specify both subnet-id and port-id")
     row = rows.get(call, router.resource, router_id, lock=True)
-    owner = owners.ROUTER_HA_INTERFACE if row["ha"] else owners.ROUTER_INTERFACE
+    owner = owners.of_interface(ha=row["ha"], distributed=row["distributed"])
     if port_id:
         interface, subnets = _add_port(call, row, port_id, owner)
     else:
         interface, subnets = _add_subnet(call, row, subnet_id, owner)
+    snat_ports.settle(call, row)
     rows.change(call, router.resource, row, {})
     return _info(router_id, interface, [one["id"] for one in subnets], last=True)
 
@@ -48,6 +50,7 @@ def remove(call: Call, router_id: str, body: Any) -> Item:
         interface, subnet_ids = _remove_port(call, row, interfaces, port_id, subnet_id)
     else:
         interface, subnet_ids = _remove_subnet(call, row, interfaces, subnet_id)
+    snat_ports.settle(call, row)
     rows.change(call, router.resource, row, {})
     return _info(router_id, interface, subnet_ids, last=False)
 
@@ -167,9 +170,11 @@ def _remove_subnet(
 
 
 def _refuse_if_needed(call: Call, row: Item, subnet_id: str) -> None:
-    """Raise if a floating IP or a route needs the router on this subnet."""
+    """Raise if a floating IP, an NDP proxy or a route needs the router on this subnet."""
     if router_ports.floating_ips_into(call, row["id"], subnet_id):
         raise RouterInterfaceInUseByFloatingIP(router_id=row["id"], subnet_id=subnet_id)
+    if router_ports.proxied_on(call, row["id"], subnet_id):
+        raise RouterInterfaceInUseByNDPProxy(router_id=row["id"], subnet_id=subnet_id)
     cidr = parse_network(rows.get(call, subnet.resource, subnet_id)["cidr"])
     for route in row["routes"]:
         hop = parse_address(route["nexthop"])
@@ -192,7 +197,7 @@ def _info(router_id: str, interface: Item, subnet_ids: list[str], last: bool) ->
 def _deleting_port(call: Call, row: Item) -> None:
     """What routers and floating IPs own goes by their own calls only, as long as these exist."""
     owner, device = row["device_owner"], row["device_id"]
-    if owner in owners.ROUTER_PORTS and rows.find(call, router.resource, device):
+    if owner in owners.ROUTER_PORTS | owners.ROUTER_INSIDE and rows.find(call, router.resource, device):
         raise ServicePortInUse(port_id=row["id"], reason=f"has device owner {owner}")
 
 

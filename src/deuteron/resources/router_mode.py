@@ -12,7 +12,7 @@ from deuteron.resources import conversion, hosts, owners, port, rows
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest, NotBuiltYet
 from deuteron.resources.hosts import dhcp_server, host
-from deuteron.resources.l3_errors import RouterCannotBeConverted
+from deuteron.resources.l3_errors import NoHostForDistributedRouters, RouterCannotBeConverted
 from deuteron.resources.resource import Item, Resource
 from deuteron.resources.router_ports import physical_networks
 from deuteron.store import Tx
@@ -78,6 +78,15 @@ def objection(call: Call, row: Item, *, distributed: bool) -> str | None:
         which = f"{', '.join(unable[:5])}{' and others' if len(unable) > 5 else ''}"
         return f"ports of its networks are on {which}, where role l3 and an agent_mode like dvr are missing"
     return None
+
+
+def refuse_without_hosts(call: Call, *, central: bool) -> None:
+    """Raise NoHostForDistributedRouters if no host could ever carry one, or its `central` part."""
+    modes = hosts.SNAT_MODES if central else hosts.DVR_MODES
+    for one in call.tx.execute(select(host.c.roles, host.c.agent_mode)):
+        if "l3" in one.roles and one.agent_mode in modes:
+            return
+    raise NoHostForDistributedRouters(modes=" or ".join(sorted(modes)))
 
 
 def serving(tx: Tx, router_id: str) -> set[str]:

@@ -16,6 +16,8 @@ from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, HTTPBadRequest
 from deuteron.resources.hosts import (
     AGENT_TYPES,
+    CENTRAL_MODES,
+    SNAT_MODES,
     Wishes,
     dhcp_server,
     drain,
@@ -185,7 +187,8 @@ def add_router(call: Call, id_: str, body: Any) -> None:
     """Have an L3 agent carry a router; one that is not redundant must be taken from its agent first."""
     row = rows.get(call, router.resource, _named(body, "router_id"), lock=True)
     needed = physical_networks(call.tx, [row["id"]]).get(row["id"], frozenset())
-    name = _able(call, id_, "l3", needed, InvalidL3Agent)
+    modes = SNAT_MODES if row["distributed"] else CENTRAL_MODES
+    name = _able(call, id_, "l3", needed, InvalidL3Agent, modes)
     wishes = wishes_of(call.tx, "l3", [row["id"]]).get(row["id"], Wishes())
     hosts = _hosts(call.tx, "l3", row["id"])
     if name in wishes.on or (name in hosts and (row["ha"] or not wishes.off)):
@@ -213,7 +216,14 @@ def _named(body: Any, key: str) -> str:
     return given
 
 
-def _able(call: Call, id_: str, role: str, needed: Collection[str], error: type[agent.AgentNotFound]) -> str:
+def _able(
+    call: Call,
+    id_: str,
+    role: str,
+    needed: Collection[str],
+    error: type[agent.AgentNotFound],
+    modes: Collection[str] | None = None,
+) -> str:
     """Return the host of an agent that can carry what needs physical networks; raise `error` if it cannot."""
     known = next((one for one in agent.listing(call) if one["id"] == id_), None)
     if known is None:
@@ -227,6 +237,8 @@ def _able(call: Call, id_: str, role: str, needed: Collection[str], error: type[
     row = _agent(call, id_, role)
     if call.tx.execute(select(drain).where(drain.c.host == row.name)).first() is not None:
         raise error(id=id_, reason=f"{row.name} is to be empty")
+    if modes is not None and row.agent_mode not in modes:
+        raise error(id=id_, reason=f"agent_mode of {row.name} is {row.agent_mode}")
     if missing := sorted(set(needed).difference(row.physical_networks)):
         raise error(id=id_, reason=f"{row.name} is not attached to {', '.join(missing)}")
     return str(row.name)

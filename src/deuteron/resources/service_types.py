@@ -48,7 +48,7 @@ def serves(subnet: Item, device_owner: str) -> bool:
     types = subnet["service_types"]
     if not types or (device_owner == owners.DHCP and subnet["enable_dhcp"]):
         return True
-    interface = device_owner in owners.ROUTER_INTERFACES
+    interface = device_owner in owners.ROUTER_INSIDE
     return device_owner in types or (interface and owners.ROUTER_INTERFACE in types)
 
 
