@@ -84,6 +84,21 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """On a router."""
     max_allowed_address_pair: int = 10
     """On a port."""
+    allowed_conntrack_helpers: tuple[str, ...] = (
+        "amanda:udp",
+        "ftp:tcp",
+        "h323:tcp",
+        "h323:udp",
+        "irc:tcp",
+        "netbios-ns:udp",
+        "pptp:tcp",
+        "sane:tcp",
+        "sip:tcp",
+        "sip:udp",
+        "snmp:udp",
+        "tftp:udp",
+    )
+    """HELPER:PROTOCOL that a router may be asked to understand: those that Linux has."""
     max_fixed_ips_per_port: int = 255
     """On a port that is not a router's."""
 

@@ -192,6 +192,14 @@ def _deleting_network(call: Call, row: Item) -> None:
         delete(call, floating)
 
 
+def _updating_network(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
+    """Floating IPs that lead nowhere go when their network is not external any more."""
+    if row[network.EXTERNAL] and not changes.get(network.EXTERNAL, True):
+        unused = [resource.table.c.floating_network_id == row["id"], resource.table.c.router_id.is_(None)]
+        for floating in rows.where(call, resource, *unused):
+            delete(call, floating)
+
+
 def _updating_port(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
     """A fixed IP that a floating IP leads to stays."""
     if "fixed_ips" not in changes:
@@ -262,8 +270,15 @@ resource = Resource(
 
 DECLARES = (
     resource,
-    Extension(resource="network", name="floating_ips", deleting=_deleting_network),
+    Extension(
+        resource="network", name="floating_ips", updating=_updating_network, deleting=_deleting_network
+    ),
     Extension(resource="port", name="floating_ips", updating=_updating_port, deleting=_deleting_port),
+    Alias(
+        alias="floatingip-autodelete-internal",
+        name="Autodelete floating IPs of internal networks",
+        description="Floating IPs that lead nowhere go with router:external",
+    ),
     Alias(
         alias="fip-port-details",
         name="Floating IP Port Details Extension",

@@ -35,6 +35,22 @@ def refuse_overlap(call: Call, router_id: str, new: Sequence[Item]) -> None:
                 )
 
 
+def proxied_on(call: Call, router_id: str, subnet_id: str) -> bool:
+    """Whether a router answers on its external network for addresses of a subnet."""
+    proxy = metadata.tables["ndp_proxy"]
+    used = (
+        select(proxy.c.id)
+        .join(fixed_ip, fixed_ip.c.port_id == proxy.c.port_id)
+        .where(
+            proxy.c.router_id == router_id,
+            fixed_ip.c.subnet_id == subnet_id,
+            fixed_ip.c.ip_address == proxy.c.ip_address,
+        )
+        .limit(1)
+    )
+    return call.tx.execute(used).first() is not None
+
+
 def has_floating_ips(call: Call, router_id: str) -> bool:
     """Whether floating IPs go through a router."""
     floating = metadata.tables["floatingip"]  # its module imports the router's
