@@ -11,6 +11,7 @@ from deuteron.drill.step import Drilled
 from deuteron.drill.walk import walk
 from deuteron.lab import lab as labs
 from deuteron.lab import scene
+from deuteron.lab.modes import MODES
 from deuteron.lab.state import Lab
 
 pytestmark = pytest.mark.lab
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.lab
 def drilled() -> Iterator[Drilled]:
     lab = Lab(f"d{uuid.uuid4().hex[:6]}")
     try:
-        yield step.prepare(stage.build(lab))
+        yield step.prepare(stage.build(lab, MODES["ha"]))
     finally:
         labs.down(lab)
 

@@ -9,9 +9,10 @@ import pytest
 from deuteron.drill import invariants
 from deuteron.drill.invariants import Subject
 from deuteron.drill.seen import Host, View, gated
+from deuteron.lab.modes import MODES
 
 ROUTER, BLUE, ELECTION = "r0000000-router", "b0000000-blue", "e0000000-election"
-SUBJECT = Subject(ROUTER, 7, "controller")
+SUBJECT = Subject(ROUTER, MODES["ha"], 7, "controller")
 NETS = ("net1", "net2", "net3")
 DHCP = ("net1", "net2")
 

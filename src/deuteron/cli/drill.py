@@ -17,6 +17,7 @@ from deuteron.cli import interrupts
 
 if TYPE_CHECKING:
     from deuteron.drill.step import Outcome
+    from deuteron.lab.modes import Mode
     from deuteron.lab.state import Lab
 
 ALL = "all"
@@ -25,6 +26,8 @@ ALL = "all"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"drills, or `{ALL}`; see --list")
+    modes = ["legacy", "ha", "dvr", "dvr-ha"]
+    parser.add_argument("--mode", choices=modes, default="ha", help="of the router (default %(default)s)")
     parser.add_argument("--list", action="store_true", help="show the drills and what each may cost")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often; without names, of a random walk")
     parser.add_argument("--seed", type=int, metavar="S", help="of the random walk")
@@ -33,19 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb; return the exit status."""
-    from deuteron.drill.catalogue import DRILLS
+    from deuteron.drill.catalogue import of_mode
+    from deuteron.lab.modes import MODES
     from deuteron.lab.state import Lab
 
+    mode = MODES[arguments.mode]
     if arguments.list:
-        _list()
+        _list(mode)
         return 0
-    if wrong := _wrong(arguments, DRILLS):
+    if wrong := _wrong(arguments, of_mode(mode)):
         print(f"deuteron drill: {wrong}", file=sys.stderr)
         return 2
     lab, status = Lab(f"drill-{os.getpid()}"), 1
     interrupts.raise_once()
     try:
-        status = _drill(lab, arguments)
+        status = _drill(lab, mode, arguments)
     except interrupts.Interrupted as interrupt:
         print("deuteron drill: interrupted; removing the lab", file=sys.stderr)
         status = 128 + int(interrupt.args[0])
@@ -68,9 +73,9 @@ def _wrong(arguments: argparse.Namespace, known: Any) -> str:
     return ""
 
 
-def _drill(lab: "Lab", arguments: argparse.Namespace) -> int:
+def _drill(lab: "Lab", mode: "Mode", arguments: argparse.Namespace) -> int:
     from deuteron.drill import report
-    from deuteron.drill.catalogue import DRILLS
+    from deuteron.drill.catalogue import of_mode
     from deuteron.drill.run import drills, random_walk
     from deuteron.lab.topology import LabError
 
@@ -79,10 +84,10 @@ def _drill(lab: "Lab", arguments: argparse.Namespace) -> int:
         if arguments.rounds and not arguments.names:
             seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
             _say(f"a random walk of {arguments.rounds} rounds: --seed {seed}")
-            outcomes = random_walk(lab, seed, arguments.rounds, arguments.json, _say)
+            outcomes = random_walk(lab, mode, seed, arguments.rounds, arguments.json, _say)
         else:
-            names = list(DRILLS) if ALL in arguments.names or not arguments.names else arguments.names
-            outcomes = drills(lab, names, arguments.rounds or 1, arguments.json, _say)
+            names = list(of_mode(mode)) if ALL in arguments.names or not arguments.names else arguments.names
+            outcomes = drills(lab, mode, names, arguments.rounds or 1, arguments.json, _say)
     except LabError as error:
         print(f"deuteron drill: {error}", file=sys.stderr)
         return 1
@@ -90,13 +95,14 @@ def _drill(lab: "Lab", arguments: argparse.Namespace) -> int:
     if all(outcome.kept for outcome in outcomes):
         return 0
     if seed is not None:
-        _tell(seed, outcomes)
+        _tell(mode, seed, outcomes)
     return 1
 
 
-def _tell(seed: int, outcomes: "list[Outcome]") -> None:
+def _tell(mode: "Mode", seed: int, outcomes: "list[Outcome]") -> None:
     """Say how to walk the same way again, which way it was, and what was found at its end."""
-    print(f"\ndeuteron drill: it does not hold; again: deuteron drill --rounds {len(outcomes)} --seed {seed}")
+    again = f"deuteron drill --mode {mode.name} --rounds {len(outcomes)} --seed {seed}"
+    print(f"\ndeuteron drill: it does not hold; again: {again}")
     for number, outcome in enumerate(outcomes, 1):
         print(f"  {number:3}. {outcome.step} ({', '.join(outcome.hosts)})")
     for reason in outcomes[-1].missed:
@@ -104,14 +110,14 @@ def _tell(seed: int, outcomes: "list[Outcome]") -> None:
     print(json.dumps(outcomes[-1].evidence, indent=1), flush=True)
 
 
-def _list() -> None:
+def _list(mode: "Mode") -> None:
     from deuteron.drill import effects
-    from deuteron.drill.catalogue import DRILLS
+    from deuteron.drill.catalogue import of_mode
 
-    for name, drill in DRILLS.items():
+    for name, drill in of_mode(mode).items():
         print(name)
         for step in drill.steps:
-            effect = effects.of_all(step.acts)
+            effect = effects.of_all(step.acts, mode)
             print(f"    {step}: {effects.describe(effect) if step.traffic else 'no traffic'}")
 
 

@@ -57,7 +57,7 @@ class Act:
     """A role, of NOUNS."""
     what: str = ""
     """The network that is cut or healed, the process that is killed (SIGKILL) or restarted (SIGTERM), or the
-    mode ("HA", "legacy") that the router is converted to."""
+    mode that the router is converted to."""
 
     def __str__(self) -> str:
         who = NOUNS[self.who]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from deuteron.drill.acts import CUTTABLE, Act
+from deuteron.lab.modes import MODES, Mode
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,27 @@ _ALL = (
         _ON,
         Act("undrain", "drained host"),
     ),
-    Drill(
-        "convert",
-        (
-            Step((Act("convert", "active", "legacy"),), settles=False),
-            Step((Act("convert", "active", "HA"),)),
-        ),
-    ),
 )
+_OF_ELECTIONS = ("keepalived", "conntrack-sync", "cut-underlay-active")
+"""Drills that make no sense where nobody stands by: nobody hears that the active host is cut off."""
 
-DRILLS: dict[str, Drill] = {drill.name: drill for drill in (*_POWER, *_FREEZES, *_CUTS, *_ENDS, *_ALL)}
+
+def _convert(mode: Mode) -> Drill:
+    """Return the drill that makes a router of a mode what else it can be, and back."""
+    steps = []
+    for other in MODES.values():
+        if other != mode:
+            steps.append(Step((Act("convert", "active", other.name),), settles=False))
+            steps.append(Step((Act("convert", "active", mode.name),)))
+    return Drill("convert", tuple(steps))
+
+
+def of_mode(mode: Mode) -> dict[str, Drill]:
+    """Return the drills for a router of a mode, by name."""
+    found = {drill.name: drill for drill in (*_POWER, *_FREEZES, *_CUTS, *_ENDS, *_ALL, _convert(mode))}
+    if mode.redundant:
+        return found
+    return {name: drill for name, drill in found.items() if not name.startswith(_OF_ELECTIONS)}
+
+
+DRILLS = of_mode(MODES["ha"])

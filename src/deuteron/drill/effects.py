@@ -10,9 +10,13 @@ import msgspec
 
 from deuteron.drill.acts import Act
 from deuteron.drill.traffic import METADATA, Met
+from deuteron.lab.modes import MODES, REPLACEMENT_MS, Mode
 
 OUTWARD = ("SNAT", "floating IP", "IPv6")
 """The flows that cross the external network."""
+LOCAL = ("floating IP", "east-west")
+"""The flows that go past the central part of a router which is distributed: no failure of it touches them."""
+HA = MODES["ha"]
 LATE_MS = 20.0
 """A probe that is sent later than this was kept from it by a busy machine, and others may have been too."""
 
@@ -47,6 +51,8 @@ RESPONDER = Effect(metadata_ms=2500.0)
 """The process behind metadata starts again."""
 RESPONDERS = Effect(metadata_ms=5000.0)
 """The same on all hosts at once, which in a lab share one machine's processors."""
+REPLACED = Effect(gap_ms=REPLACEMENT_MS, watch_s=18.0)
+"""Nobody stands by: another host builds the router when the first one counts as dead."""
 SILENT = Effect(watch_s=15.0)
 """It costs nothing, also when the server takes hosts for dead because it hears nothing of them."""
 DARK = Effect(settled_s=90.0)
@@ -71,16 +77,23 @@ EFFECTS: dict[tuple[str, str, str], Effect] = {
     ("power on", "all hosts", ""): DARK,
 }
 """What is not in here costs nothing, and is seen to do so soon."""
+PLAIN: dict[tuple[str, str, str], Effect] = {
+    ("power off", "active", ""): REPLACED,
+    ("power off", "standby", ""): SILENT,
+}
+"""What differs where the central part has no standbys."""
 
 
-def of(act: Act) -> Effect:
-    """Return what an act may cost."""
-    return EFFECTS.get((act.do, act.who, act.what), NOTHING)
+def of(act: Act, mode: Mode = HA) -> Effect:
+    """Return what an act may cost a router of some mode."""
+    key = (act.do, act.who, act.what)
+    found = EFFECTS.get(key, NOTHING)
+    return found if mode.redundant else PLAIN.get(key, found)
 
 
-def of_all(acts: Sequence[Act]) -> Effect:
+def of_all(acts: Sequence[Act], mode: Mode = HA) -> Effect:
     """Return what acts that are done at once may cost: when both DHCP servers die nobody can renew."""
-    effect = worst(of(act) for act in acts)
+    effect = worst(of(act, mode) for act in acts)
     if sum(act.do == "power off" for act in acts) > 1:
         return msgspec.structs.replace(effect, renewals_fail=True)
     return effect
@@ -114,13 +127,17 @@ def _widest(left: Effect, right: Effect, name: str) -> float | None:
     )
 
 
-def misses(effect: Effect, met: Met) -> list[str]:
+def misses(effect: Effect, met: Met, mode: Mode = HA) -> list[str]:
     """Return in words what was worse than allowed."""
-    return [*_lossy(effect, met), *_broken(effect, met), *_unserved(effect, met)]
+    return [*_lossy(effect, met, mode), *_broken(effect, met), *_unserved(effect, met)]
 
 
-def _lossy(effect: Effect, met: Met) -> Iterable[str]:
+def _lossy(effect: Effect, met: Met, mode: Mode) -> Iterable[str]:
     for name, flow in met.flows.items():
+        if mode.distributed and name in LOCAL:
+            if flow.lost:
+                yield f"{name}: {flow.lost} lost, which goes past the central part; nothing may be lost"
+            continue
         outward = name in OUTWARD and effect.outward_gap_ms is not None
         bound = effect.outward_gap_ms if outward else effect.gap_ms
         assert bound is not None

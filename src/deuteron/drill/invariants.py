@@ -6,14 +6,16 @@ only one, holds on all hosts.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deuteron.drill.seen import Host, View
-from deuteron.drill.stage import CANDIDATES, DHCP_SERVERS
+from deuteron.drill.stage import DHCP_SERVERS, NETWORK_HOSTS
+from deuteron.lab.modes import Mode
 
 _ALWAYS = frozenset({"qmeta"})
 """Namespaces of a whole host."""
-_OF_PLAN = ("qrouter-", "qdhcp-", "qha-")
-_DEVICES = ("brq", "vxlan-", "tap")
+_OF_PLAN = ("qrouter-", "snat-", "fip-", "qdhcp-", "qha-")
+_DEVICES = ("brq", "vxlan-", "tap", "dvr")
 _DAEMONS = ("keepalived", "dnsmasq", "haproxy", "radvd")
 
 
@@ -22,6 +24,7 @@ class Subject:
     """What is judged."""
 
     router: str
+    mode: Mode
     number: int
     """Of the router: the device group of its ports on every host."""
     controller: str
@@ -37,7 +40,7 @@ def in_view(subject: Subject, view: View | None, hosts: Mapping[str, Host]) -> l
     seen = {name: host for name, host in hosts.items() if name != subject.controller}
     return [
         *_heard(view, seen),
-        *_redundant(subject.router, view, seen),
+        *_redundant(subject, view, seen),
         *_served(view, seen),
         *_told(view, hosts),
     ]
@@ -60,7 +63,7 @@ def in_kernels(subject: Subject, view: View | None, hosts: Mapping[str, Host]) -
 
 def forwarding(subject: Subject, hosts: Mapping[str, Host]) -> list[str]:
     """Return the hosts whose twin of the router forwards: it is there and no gate holds it."""
-    name = f"qrouter-{subject.router}"
+    name = f"{'snat' if subject.mode.distributed else 'qrouter'}-{subject.router}"
     return [
         host
         for host, seen in hosts.items()
@@ -70,14 +73,14 @@ def forwarding(subject: Subject, hosts: Mapping[str, Host]) -> list[str]:
 
 def _agreed(router: str, where: str, view: View, hosts: Mapping[str, Host]) -> Iterable[str]:
     """Compare where the router forwards with what the server says, and with where it could."""
+    shown = next(one for one in view.status["routers"] if one["id"] == router)
     lost = sorted(hosts[where].cut & {"underlay", "external"})
-    if lost and any(hosts[agent["host"]].whole for agent in view.l3_agents):
+    if lost and any(hosts[name].whole for name in shown["candidates"]):
         yield f"the router is active on {where}, which has no {' and no '.join(lost)}"
     if not hosts[where].managed:
         return
-    shown = next(one["active"] for one in view.status["routers"] if one["id"] == router)
-    if shown != where:
-        yield f"the router forwards on {where}, the server says {shown}"
+    if shown["active"] != where:
+        yield f"the router forwards on {where}, the server says {shown['active']}"
     if view.history and view.history[0]["to"] != where:
         yield f"the router forwards on {where}, its history ends with {view.history[0]['to']}"
 
@@ -90,17 +93,19 @@ def _heard(view: View, hosts: Mapping[str, Host]) -> Iterable[str]:
             yield f"{name}: for the server its agents are {known}, and they are {real}"
 
 
-def _redundant(router: str, view: View, hosts: Mapping[str, Host]) -> Iterable[str]:
-    states = {agent["host"]: agent["ha_state"] for agent in view.l3_agents}
-    if len(states) != CANDIDATES:
+def _redundant(subject: Subject, view: View, hosts: Mapping[str, Host]) -> Iterable[str]:
+    one = next(one for one in view.status["routers"] if one["id"] == subject.router)
+    # The agents of a distributed router are those of its distributed parts, too.
+    agents = [agent for agent in view.l3_agents if agent["host"] in one["candidates"]]
+    states = {agent["host"]: agent["ha_state"] for agent in agents}
+    if len(states) != subject.mode.candidates(NETWORK_HOSTS):
         yield f"the router has {len(states)} candidates: {', '.join(sorted(states))}"
-    for name, state in states.items():
+    for name, state in states.items() if subject.mode.redundant else ():
         if hosts[name].whole and state not in ("active", "standby"):
             yield f"{name} is {state} for the router"
     active = [name for name, state in states.items() if state == "active" and hosts[name].managed]
     if len(active) > 1:
         yield f"the server takes several for active: {', '.join(active)}"
-    one = next(one for one in view.status["routers"] if one["id"] == router)
     missing = [name for name in one["candidates"] if hosts[name].managed and name not in one["built"]]
     if missing:
         yield f"the router is not built on {', '.join(missing)}"
@@ -172,11 +177,22 @@ def _expect(unit: Mapping[str, object], wanted: dict[str, set[str]]) -> None:
         wanted["namespace"].add(f"qha-{unit['ha_network']}")
         wanted["daemon"].add(f"keepalived-{id_}")
     elif kind == "router":
-        wanted["namespace"].add(f"qrouter-{id_}")
-        interfaces, gateway = unit.get("interfaces", ()), unit.get("gateway")
-        assert isinstance(interfaces, list | tuple)
-        for port in (*interfaces, *([gateway] if gateway else [])):
+        wanted["namespace"].add(f"{'snat' if unit.get('distributed') else 'qrouter'}-{id_}")
+        for port in _ports(unit):
             wanted["device"].add(f"tap{port['id'][:11]}")
+    elif kind == "distributedrouter":
+        wanted["namespace"].add(f"qrouter-{id_}")
+        for port in _ports(unit):
+            wanted["device"].add(f"dvr{port['id'][:11]}")
+    elif kind == "floatinggateway":
+        wanted["namespace"].add(f"fip-{id_}")
+        wanted["device"].add(f"tap{str(unit['port'])[:11]}")
+
+
+def _ports(unit: Mapping[str, Any]) -> Iterable[Mapping[str, str]]:
+    """Return the ports of a part of a router."""
+    gateway = unit.get("gateway")
+    return [*unit.get("interfaces", ()), *unit.get("snat_ports", ()), *([gateway] if gateway else [])]
 
 
 def _difference(kind: str, wanted: set[str], there: set[str]) -> Iterable[str]:

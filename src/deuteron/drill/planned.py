@@ -37,13 +37,21 @@ def drained(stage: Stage) -> list[str]:
 
 
 def convert(stage: Stage, mode: str) -> None:
-    """Make the router redundant ("HA") or not ("legacy") with the router up. Raises LabError."""
-    stage.api.put(f"/v2.0/routers/{stage.router}", {"router": {"ha": mode == "HA"}})
-    scene.wait(
-        lambda: _is(stage, mode),
-        lambda: f"the router does not become {mode}: {_router(stage)}",
+    """Make the router redundant or plain, distributed or central, with the router up. Raises LabError."""
+    path = f"/v1/routers/{stage.router}"
+    asked = stage.api.post(f"{path}/convert", {"mode": mode})["conversion"]
+
+    def state() -> dict[str, Any]:
+        found: list[dict[str, Any]] = stage.api.get(f"{path}/conversions")["conversions"]
+        return next(one for one in found if one["id"] == asked["id"])
+
+    ended = scene.wait(
+        lambda: None if state()["running"] else state(),
+        lambda: f"the router does not become {mode}: {state()}",
         SECONDS,
     )
+    if ended["phase"] != "done":
+        raise LabError(f"the router did not become {mode}: {ended['detail']}")
 
 
 def restore(stage: Stage, seconds: float) -> None:
@@ -51,21 +59,11 @@ def restore(stage: Stage, seconds: float) -> None:
     scene.wait(lambda: ask(stage, "/v1/status") is not None, lambda: "the server does not answer", seconds)
     for host in drained(stage):
         undrain(stage, host)
-    if not stage.api.get(f"/v2.0/routers/{stage.router}")["router"]["ha"]:
-        convert(stage, "HA")
-
-
-def _is(stage: Stage, mode: str) -> bool:
-    found = _router(stage)
-    redundant = len(found["candidates"]) > 1 and len(found["built"]) == len(found["candidates"])
-    return not found["moving"] and found["active"] and redundant == (mode == "HA")
+    router = stage.api.get(f"/v2.0/routers/{stage.router}")["router"]
+    if (router["ha"], router["distributed"]) != (stage.mode.redundant, stage.mode.distributed):
+        convert(stage, stage.mode.name)
 
 
 def _drain(stage: Stage, host: str) -> dict[str, Any]:
     found: dict[str, Any] = stage.api.get(f"/v1/hosts/{host}/drain")
     return found
-
-
-def _router(stage: Stage) -> dict[str, Any]:
-    routers: list[dict[str, Any]] = stage.api.get("/v1/status")["routers"]
-    return next(one for one in routers if one["id"] == stage.router)

@@ -1,4 +1,4 @@
-"""What drills are done on: a redundant router with everything that a tenant can have behind it, in a lab."""
+"""What drills are done on: a router with everything that a tenant can have behind it, in a lab."""
 
 import contextlib
 import subprocess
@@ -9,6 +9,7 @@ from typing import Any
 from deuteron.lab import enter, hosts, instances
 from deuteron.lab import lab as labs
 from deuteron.lab.client import ApiError, Client
+from deuteron.lab.modes import Mode
 from deuteron.lab.scene import GATEWAY, Scene
 from deuteron.lab.state import Lab
 from deuteron.lab.topology import NETWORKS, LabError
@@ -19,8 +20,10 @@ PLACED = {CLIENT: ("compute1", "blue"), SERVED: ("compute2", "blue"), NEIGHBOUR:
 OUTSIDE = "outside"
 BLUE, BLUE_V6, GREEN = "10.1.0.0/24", "2001:db8:1::/64", "10.2.0.0/24"
 EXTERNAL_V6, GATEWAY_V6 = "2001:db8:113::/64", "2001:db8:113::1"
-CANDIDATES, DHCP_SERVERS = 3, 2
-"""What the default settings promise on the three network hosts of the default lab."""
+NETWORK_HOSTS, DHCP_SERVERS = 3, 2
+"""What the default lab has, and what the default settings promise there."""
+CENTRAL_MODES = ("legacy", "dvr_snat")
+"""Agent modes of hosts that can carry the central part of a router."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Stage:
 
     lab: Lab
     api: Client
+    mode: Mode
     router: str
     networks: Mapping[str, str]
     """Name -> id."""
@@ -40,17 +44,18 @@ class Stage:
 
     @property
     def scene(self) -> Scene:
-        """The redundant router and its first network, as the lab's helpers take it."""
-        return Scene(self.api, "", self.networks["blue"], self.router)
+        """The router and its first network, as the lab's helpers take it."""
+        return Scene(self.api, "", self.networks["blue"], self.router, self.mode.redundant)
 
     def agents(self) -> list[str]:
         """Return the hosts that have an agent."""
         return list(self.lab.record().topology.with_service("agent"))
 
     def candidates(self) -> list[str]:
-        """Return the hosts that can carry the router."""
-        topology = self.lab.record().topology
-        return [name for name in topology.with_service("agent") if "l3" in topology.hosts[name].roles]
+        """Return the hosts that can carry the router's central part."""
+        hosts = self.lab.record().topology.hosts
+        able = {name for name, one in hosts.items() if "l3" in one.roles and one.agent_mode in CENTRAL_MODES}
+        return [name for name in self.agents() if name in able]
 
     def controller(self) -> str:
         """Return the host of the server."""
@@ -61,7 +66,7 @@ class Stage:
         return [self.controller(), *self.agents()]
 
 
-def build(lab: Lab) -> Stage:
+def build(lab: Lab, mode: Mode) -> Stage:
     """Bring the lab up and build everything in it. Raises LabError."""
     labs.up(lab)
     api = labs.client(lab)
@@ -73,7 +78,8 @@ def build(lab: Lab) -> Stage:
         _subnet(api, networks["green"], GREEN),
     ]
     gateway = {"network_id": external}
-    router = api.create("router", name="drilled", ha=True, external_gateway_info=gateway)
+    kind = {"ha": mode.redundant, "distributed": mode.distributed}
+    router = api.create("router", name="drilled", external_gateway_info=gateway, **kind)
     for subnet in subnets:
         api.put(f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet})
     ports = {
@@ -84,6 +90,7 @@ def build(lab: Lab) -> Stage:
     stage = Stage(
         lab=lab,
         api=api,
+        mode=mode,
         router=str(router["id"]),
         networks=networks,
         ports={name: port["id"] for name, port in ports.items()},

@@ -59,19 +59,19 @@ def prepare(built: Stage) -> Drilled:
     """Wait until a new stage has settled, and return it ready to be drilled. Raises LabError."""
     deadline = time.monotonic() + REPAIR_SECONDS
     while time.monotonic() < deadline:
-        for unit in seen.plan(built, built.candidates()[0]) or ():
+        for unit in (unit for host in built.candidates() for unit in seen.plan(built, host) or ()):
             if unit["kind"] == "router" and unit["id"] == built.router:
-                subject = Subject(built.router, int(unit["number"]), built.controller())
+                subject = Subject(built.router, built.mode, int(unit["number"]), built.controller())
                 drilled = Drilled(built, subject)
                 settle(drilled, deadline)
                 return drilled
         time.sleep(0.2)
-    raise LabError(f"no plan of {built.candidates()[0]} has the router")
+    raise LabError("no host's plan has the router")
 
 
 def take(drilled: Drilled, drill: str, step: Step, effect: Effect | None = None) -> Outcome:
     """Take a step. Raises LabError when it cannot be taken; that it goes badly is in the outcome."""
-    effect = effect or effects.of_all(step.acts)
+    effect = effect or effects.of_all(step.acts, drilled.stage.mode)
     found = roles.of(drilled.stage, drilled.subject, seen.hosts(drilled.stage, kernels=True))
     done_to = [(act, acts.places(act, found)) for act in step.acts]
     met, settled = None, None
@@ -87,7 +87,10 @@ def take(drilled: Drilled, drill: str, step: Step, effect: Effect | None = None)
     if step.settles and settled is None:
         _revive(drilled.stage)
         settled, left = _settle(drilled, end, end + effect.settled_s)
-    missed = [*(effects.misses(effect, met) if met else ()), *(f"does not settle: {text}" for text in left)]
+    missed = [
+        *(effects.misses(effect, met, drilled.stage.mode) if met else ()),
+        *(f"does not settle: {text}" for text in left),
+    ]
     outcome = Outcome(
         drill=drill,
         step=str(step),

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from deuteron.drill import effects
 from deuteron.drill.acts import CUTTABLE, Act
 from deuteron.drill.catalogue import Step
-from deuteron.drill.effects import Effect
+from deuteron.drill.effects import HA, Effect
+from deuteron.lab.modes import Mode
 
 AT_ONCE = 0.25
 """How often two things are done at once."""
@@ -30,33 +31,40 @@ class Damage(NamedTuple):
     controller: str = ""
 
 
-def walk(seed: int, rounds: int) -> Iterator[tuple[Step, Effect]]:
+def walk(seed: int, rounds: int, mode: Mode = HA) -> Iterator[tuple[Step, Effect]]:
     """Yield so many steps with what each may cost; after them, repairs until nothing is damaged."""
     dice = random.Random(seed)
     damage = Damage()
     for _ in range(rounds):
-        first = choose(dice, damage)
+        first = choose(dice, damage, mode)
         damage = after(damage, first)
         both = [first]
         if first.do not in ("freeze", "move") and dice.random() < AT_ONCE:
-            second = choose(dice, damage)
+            second = choose(dice, damage, mode)
             if second.do not in ("freeze", "move") and not undoes(second, first) and second != first:
                 damage = after(damage, second)
                 both.append(second)
-        yield Step(tuple(both)), expected(both)
+        yield Step(tuple(both)), expected(both, mode)
     for act in repairs(damage):
         if act in repairs(damage):
             damage = after(damage, act)
-            yield Step((act,)), expected([act])
+            yield Step((act,)), expected([act], mode)
 
 
-def choose(dice: random.Random, damage: Damage) -> Act:
+def choose(dice: random.Random, damage: Damage, mode: Mode = HA) -> Act:
     """Choose what is done next."""
     repairing = repairs(damage)
     if repairing and dice.random() < REPAIR:
         return dice.choice(repairing)
     kinds = [kind for kind in (of_hosts(damage), of_processes(damage)) if kind]
-    return dice.choice(dice.choice(kinds))
+    if not mode.redundant:
+        kinds = [[act for act in kind if not _of_elections(act)] for kind in kinds]
+    return dice.choice(dice.choice([kind for kind in kinds if kind]))
+
+
+def _of_elections(act: Act) -> bool:
+    """Whether an act makes no sense where nobody stands by, as in `catalogue.of_mode`."""
+    return act.what in ("keepalived", "conntrack-sync") or (act.do, act.what) == ("cut", "underlay")
 
 
 def repairs(damage: Damage) -> list[Act]:
@@ -116,9 +124,9 @@ def undoes(act: Act, other: Act) -> bool:
     return {act.do, other.do} in ({"power on", "power off"}, {"cut", "heal"})
 
 
-def expected(acts: list[Act]) -> Effect:
+def expected(acts: list[Act], mode: Mode = HA) -> Effect:
     """Return what acts that are done at once may cost."""
-    effect = effects.of_all(acts)
+    effect = effects.of_all(acts, mode)
     if len(acts) == 1 or not effect.gap_ms:
         return effect
     return effects.worst([effect, Effect(gap_ms=AT_ONCE_GAP_MS)])
