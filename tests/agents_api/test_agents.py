@@ -68,7 +68,7 @@ def test_who_carries_what(three: Cloud) -> None:
     assert three.api.get(f"/agents/{l3}/dhcp-networks").status == 404
     assert three.api.get("/routers/nothing/l3-agents").status == 404
     names = {one["name"] for one in three.api.get("/networks").body["networks"]}
-    assert "HA network tenant " in names
+    assert "HA network tenant" in names
 
 
 def agent_of(cloud: Cloud, host: str, role: str) -> str:

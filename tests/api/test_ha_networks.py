@@ -77,7 +77,7 @@ def test_a_router_has_an_ha_port_on_each_of_its_hosts(cloud: Cloud, scope: str) 
     assert len(ports(cloud, device_id=first, **{"binding:host_id": "net2"})) == 1
     network = cloud.api.shown("network", network_id)
     tenant = PROJECT if scope == "project" else ""
-    assert network["name"] == f"HA network tenant {tenant}"
+    assert network["name"] == f"HA network tenant {tenant}".rstrip()
     assert (network["project_id"], network["shared"], network["router:external"]) == ("", False, False)
     subnet = cloud.api.shown("subnet", network["subnets"][0])
     assert subnet["name"] == f"HA subnet tenant {tenant}"
@@ -159,7 +159,7 @@ def test_they_survive_a_restart_and_a_change_of_the_setting(db: Database) -> Non
             cloud.api.shown("network", ports(cloud, device_id=one)[0]["network_id"])["name"]
             for one in (old, new)
         }
-        assert names == {"HA network tenant ", f"HA network tenant {PROJECT}"}
+        assert names == {"HA network tenant", f"HA network tenant {PROJECT}"}
         assert [one for one in ports(cloud, device_owner=HEARTBEAT) if one in heartbeats] == heartbeats
         target = next(one["host"] for one in l3_agents(cloud, old) if one["ha_state"] == "standby")
         status, _ = cloud.v1("POST", f"/routers/{old}/move", {"host": target})

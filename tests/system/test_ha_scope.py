@@ -60,7 +60,7 @@ def build(cloud: Cloud, external: str, project: str, host: str) -> tuple[str, Fl
 
 
 def ha_network(cloud: Cloud, project: str) -> Json:
-    (found,) = cloud.list("network", name=f"HA network tenant {project}")
+    (found,) = cloud.list("network", name=f"HA network tenant {project}".rstrip())
     return found
 
 

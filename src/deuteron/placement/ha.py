@@ -195,13 +195,13 @@ def _forget(tx: Tx, election_id: str) -> None:
 
 def _create_network(call: Call, project_id: str, number: int) -> str:
     """Create an HA network. Who loses against another controller that does so tries again, and finds it."""
-    name = f"HA network tenant {project_id}"[:NAME_LENGTH]
+    name = f"HA network tenant {project_id}".rstrip()[:NAME_LENGTH]
     made = operations.create(call, network.resource, {"name": name, "project_id": "", network.TYPE: "vxlan"})
     inside = operations.create(
         call,
         subnet.resource,
         {
-            "name": f"HA subnet tenant {project_id}"[:NAME_LENGTH],
+            "name": f"HA subnet tenant {project_id}".rstrip()[:NAME_LENGTH],
             "project_id": "",
             "network_id": made["id"],
             "ip_version": 4,
