@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from deuteron.plan.units import ContestReport, ElectionReport, UplinkReport
@@ -38,7 +38,7 @@ class Status:
         self.delivered = time.monotonic()
         """When the server took a report last; at first, when the agent started."""
         self._lock = threading.Lock()
-        self._up: set[str] = set()
+        self._up: dict[str, set[str]] = {}
         self._elections: dict[str, ElectionReport] = {}
         self._contests: dict[str, ContestReport] = {}
         self._uplinks: tuple[UplinkReport, ...] = ()
@@ -47,11 +47,14 @@ class Status:
         self._changes = _Changes()
         self._sources: list[Callable[[], Mapping[str, str]]] = []
 
-    def set_port(self, port: str, up: bool) -> None:
-        """Say whether a port (its id) carries traffic."""
+    def set_port(self, port: str, up: bool, part: str = "") -> None:
+        """Say whether a port (its id) carries traffic; it does when it does so for any part of its router."""
         with self._lock:
-            if up != (port in self._up):
-                (self._up.add if up else self._up.discard)(port)
+            was, parts = port in self._up, self._up.setdefault(port, set())
+            (parts.add if up else parts.discard)(part)
+            if not parts:
+                del self._up[port]
+            if was != (port in self._up):
                 self._changes.ports.add(port)
                 self.changed.set()
 
@@ -114,12 +117,13 @@ class Status:
             problems: dict[str, str] = {}
             for found in (*self._problems.values(), *asked):
                 problems.update(found)
-            ports = self._up if changes.full else changes.ports
+            up = self._up.keys()
+            ports: Set[str] = up if changes.full else changes.ports
             elections: Iterable[str] = self._elections if changes.full else changes.elections
             return News(
                 full=changes.full,
-                ports_up=tuple(sorted(ports & self._up)),
-                ports_down=tuple(sorted(ports - self._up)),
+                ports_up=tuple(sorted(ports & up)),
+                ports_down=tuple(sorted(ports - up)),
                 elections=tuple(self._elections[name] for name in sorted(elections)),
                 problems=problems,
                 revision=self._revision,

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from deuteron.plan import units
+from tests.agent.l3 import tcp
 from tests.agent.l3.hosts import Agent, Cloud, Host, cloud, wait_for
 
 A, B, EXTERNAL = (f"{letter * 8}-0000-4000-8000-000000000001" for letter in "abe")
@@ -109,6 +111,30 @@ def distributed(host: Host, **changes: Any) -> units.DistributedRouter:
     return units.DistributedRouter(**{**values, **changes})
 
 
+def floating_gateway(host: Host) -> units.FloatingGateway:
+    return units.FloatingGateway(
+        id=EXTERNAL,
+        port=f"f6{host.index:06x}-0000-4000-8000-000000000004",
+        mac=f"fa:16:3e:f6:00:{host.index:02x}",
+        mtu=1500,
+        subnets=("203.0.113.0/24",),
+        nexthop="203.0.113.1",
+    )
+
+
+def floating_ip(instance: Instance, **changes: Any) -> units.FloatingIP:
+    """Return an instance's floating IP, 203.0.113.(its number, 100 more on B)."""
+    last = instance.number + 100 * (NUMBER[instance.network] - 1)
+    values: dict[str, Any] = {
+        "id": f"f1{NUMBER[instance.network]:02x}00{instance.number:02x}-0000-4000-8000-00000000000f",
+        "router": ROUTER,
+        "floating_ip": f"203.0.113.{last}",
+        "fixed_ip": instance.address,
+        "distributed": True,
+    }
+    return units.FloatingIP(**{**values, **changes})
+
+
 def central(**changes: Any) -> units.Router:
     """Return the router's central part."""
     values: dict[str, Any] = {
@@ -137,6 +163,8 @@ class Scene:
         self.c1, self.c2, self.net, self.outside = made.hosts
         self.carriers = [self.c1, self.c2, self.net]
         self.where: dict[Instance, Host] = {}
+        self.floating: set[Instance] = set()
+        """Those that have a floating IP, where they are."""
         self.agents: dict[str, Agent] = {}
         self.outside.run(
             "ip addr add 203.0.113.1/24 dev eth-ext; ip addr add 2001:db8:ffff::1/64 dev eth-ext nodad;"
@@ -153,7 +181,9 @@ class Scene:
             wait_for(look, what="the switch runs")
 
     def start_echo(self, host: Host, *prefix: str) -> None:
+        """Answer probes there, and tell connections who they are."""
         host.start(*prefix, sys.executable, "-m", "deuteron.lab.echo")
+        host.start(*prefix, sys.executable, str(Path(tcp.__file__)))
 
     def restart_agent(self, host: Host) -> Agent:
         """Kill the agent of a host; the next one knows no plan yet."""
@@ -222,6 +252,10 @@ class Scene:
             found.append(snat_neighbour(network))
             if host is not self.net:
                 found.append(units.Remote(id=port.id, network=network, mac=port.mac, vtep=self.net.vtep))
+        here = sorted((i for i in self.floating if self.where[i] is host), key=lambda instance: instance.name)
+        if here:
+            changes = {"external": EXTERNAL, **changes}
+            found += [floating_gateway(host), *map(floating_ip, here)]
         found.append(distributed(host, **changes))
         if host is self.net:
             found.append(central())

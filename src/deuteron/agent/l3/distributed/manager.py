@@ -12,16 +12,18 @@ from deuteron.agent.l3 import kernel as ports
 from deuteron.agent.l3 import radvd
 from deuteron.agent.l3.distributed import kernel, wanted
 from deuteron.agent.l3.distributed.bridges import Bridges, PartPort
+from deuteron.agent.l3.distributed.outsides import Outsides
 from deuteron.agent.l3.distributed.wanted import MARK, Neighbours, Part
 from deuteron.agent.l3.wanted import SYSCTLS
 from deuteron.agent.system import ip, netns, nft, sysctl
 from deuteron.agent.system.errors import SystemCommandError
-from deuteron.plan.units import DistributedRouter, Neighbour, Network, Unit
+from deuteron.plan.units import DistributedRouter, FloatingGateway, FloatingIP, Neighbour, Network, Unit
 
 log = logging.getLogger(__name__)
 
 _PREFIX = names.router_namespace("")
 _RADVD = "distributed-radvd-"
+_PART = "distributed"
 _AT_ONCE = 8
 """Routers in one turn: others want theirs too."""
 
@@ -31,7 +33,7 @@ Taps = Mapping[str, Mapping[str, Any]]
 class DistributedRouters:
     """Builds DistributedRouter units, with the neighbours that they know."""
 
-    kinds: tuple[type[Unit], ...] = (DistributedRouter, Neighbour, Network)
+    kinds: tuple[type[Unit], ...] = (DistributedRouter, Neighbour, Network, FloatingGateway, FloatingIP)
 
     def __init__(self, context: Context) -> None:
         """Nothing is built before the first `apply`."""
@@ -46,8 +48,12 @@ class DistributedRouters:
         self._parts: dict[str, Part] = {}
         self._built: dict[str, Part] = {}
         self._known: dict[str, Neighbours] = {}
+        self._made: set[str] = set()
+        self._up: set[str] = set()
         self._problems: dict[str, str] = {}
+        self._outside_problems: dict[str, str] = {}
         self._bridges = Bridges()
+        self._outsides = Outsides(context)
 
     @property
     def pending(self) -> bool:
@@ -68,6 +74,8 @@ class DistributedRouters:
                 self._heard.add(unit.network)
             case Network():
                 self._networks[unit.id] = unit
+            case _:
+                self._outsides.put(unit)
 
     def delete(self, key: str) -> None:
         """Note that a unit is gone."""
@@ -80,6 +88,8 @@ class DistributedRouters:
             self._forget(id_)
         elif kind == "network":
             self._networks.pop(id_, None)
+        else:
+            self._outsides.delete(kind, id_)
 
     def _forget(self, neighbour: str) -> None:
         network = self._network_of.pop(neighbour, None)
@@ -96,6 +106,7 @@ class DistributedRouters:
         if self._compare:
             self._built.clear()
             self._bridges.forget()
+            self._outsides.recheck()
             self._changed.update(dict.fromkeys(sorted(self._routers.keys() | self._present())))
             self._compare = False
         again = [] if self.pending else [key.partition("/")[2] for key in self._problems]
@@ -109,7 +120,24 @@ class DistributedRouters:
         self._tell_neighbours()
         for id_, problem in self._bridges.apply(self._wanted_ports()).items():
             self._note(id_, problem)
-        return dict(self._problems)
+        self._report()
+        if not self.pending:
+            made, self._made = self._made, set()
+            here = {id_: router for id_, router in self._routers.items() if id_ in self._built}
+            self._outside_problems = self._outsides.apply(here, made)
+        return self._problems | self._outside_problems
+
+    def _report(self) -> None:
+        """Say which interfaces carry traffic here."""
+        up = {
+            device.port
+            for id_, part in self._built.items()
+            if part.is_open and f"distributedrouter/{id_}" not in self._problems
+            for device in part.devices
+        }
+        for port in self._up ^ up:
+            self._context.status.set_port(port, port in up, _PART)
+        self._up = up
 
     def _note(self, id_: str, problem: str) -> None:
         if problem:
@@ -144,6 +172,7 @@ class DistributedRouters:
         before = self._built.pop(part.id, None)
         if not netns.exists(part.namespace):  # a radvd may still be in one that somebody removed
             radvd.stop(self._context.daemons, f"{_RADVD}{part.id}", self._directory(part.id))
+            self._made.add(part.id)
         netns.create(part.namespace, mark=MARK)
         if before is None:
             sysctl.write(SYSCTLS, part.namespace)

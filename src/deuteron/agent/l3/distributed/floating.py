@@ -1,0 +1,176 @@
+"""How floating IPs are reached on the host of their instances: pure, from the units of the plan.
+
+An external network has one namespace, with one port on the network that has a MAC address and no IP address:
+it answers for floating IPs (proxy ARP) and asks in the name of one of them. A pair of devices leads from it
+to the distributed part of each router that has floating IPs here, and there they are translated.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from deuteron.agent import names
+from deuteron.agent.l3.wanted import Device
+from deuteron.plan.units import DistributedRouter, FloatingGateway, FloatingIP
+
+TABLE = "deuteron_floating"
+ROUTER_END, FIP_END = "169.254.64.1", "169.254.64.2"
+"""The addresses of all pairs: what they reach is said with the device."""
+ROUTES = 16
+"""The routing table of instances with a floating IP."""
+PRIORITY = 40000
+"""Of the rules that lead to it: after the main table, before that of the way to the central part."""
+SYSCTLS = {
+    "net/ipv4/ip_forward": "1",
+    **{f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")},
+    **{f"net/ipv4/conf/{which}/rp_filter": "0" for which in ("all", "default")},
+    **{f"net/ipv4/conf/{which}/send_redirects": "0" for which in ("all", "default")},
+    "net/ipv4/conf/all/arp_ignore": "1",
+    "net/ipv4/conf/all/arp_announce": "2",
+}
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A router's part in a namespace of floating IPs."""
+
+    router: str
+    mtu: int
+    floating: tuple[tuple[str, str], ...]
+    """(floating IP, fixed IP), sorted."""
+
+    @property
+    def namespace(self) -> str:
+        """Of the router's distributed part."""
+        return names.router_namespace(self.router)
+
+    @property
+    def inner(self) -> str:
+        """The device in that namespace."""
+        return names.router_to_fip(self.router)
+
+    @property
+    def outer(self) -> str:
+        """The device in the namespace of floating IPs."""
+        return names.fip_to_router(self.router)
+
+    @property
+    def ways(self) -> frozenset[str]:
+        """The fixed IPs whose way out is by this leg."""
+        return frozenset(fixed for _, fixed in self.floating)
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A namespace of floating IPs, of an external network."""
+
+    network: str
+    namespace: str
+    device: Device
+    routes: frozenset[tuple[str, str, str]]
+    """(destination, next hop or "", device)"""
+    legs: tuple[Leg, ...]
+    rules: str
+
+
+def outside(
+    gateway: FloatingGateway, routers: Mapping[str, DistributedRouter], floating_ips: Iterable[FloatingIP]
+) -> Outside:
+    """Return what a namespace of floating IPs must look like; raises ValueError when an address is none."""
+    by_router: dict[str, list[tuple[str, str]]] = {}
+    for unit in floating_ips:
+        if unit.router in routers and routers[unit.router].external == gateway.id:
+            pair = str(ipaddress.IPv4Address(unit.floating_ip)), str(ipaddress.IPv4Address(unit.fixed_ip))
+            by_router.setdefault(unit.router, []).append(pair)
+    legs = tuple(Leg(id_, gateway.mtu, tuple(sorted(pairs))) for id_, pairs in sorted(by_router.items()))
+    device = names.floating_gateway_device(gateway.port)
+    routes = {(str(ipaddress.IPv4Network(subnet)), "", device) for subnet in gateway.subnets}
+    if gateway.nexthop:
+        routes.add(("0.0.0.0/0", str(ipaddress.IPv4Address(gateway.nexthop)), device))
+    routes |= {(f"{floating}/32", ROUTER_END, leg.outer) for leg in legs for floating, _ in leg.floating}
+    return Outside(
+        network=gateway.id,
+        namespace=names.fip_namespace(gateway.id),
+        device=Device(
+            port=gateway.port,
+            inside=device,
+            tap=names.tap(gateway.port),
+            bridge=names.bridge(gateway.id),
+            mac=gateway.mac,
+            mtu=gateway.mtu,
+            addresses=(),
+        ),
+        routes=frozenset(routes),
+        legs=legs,
+        rules=_filter(device, sorted(floating for leg in legs for floating, _ in leg.floating)),
+    )
+
+
+def _filter(device: str, floating: list[str]) -> str:
+    """Return what replaces the tables of the namespace: what is not translated is not let out."""
+    known = f"ip saddr != {{ {', '.join(floating)} }} " if floating else ""
+    asks = (
+        f'    oifname "{device}" arp operation request arp saddr ip set {floating[0]}\n' if floating else ""
+    )
+    return f"""\
+table ip {TABLE}
+delete table ip {TABLE}
+table arp {TABLE}
+delete table arp {TABLE}
+table ip {TABLE} {{
+  chain forward {{
+    type filter hook forward priority filter; policy accept;
+    iifname "{device}" oifname "{device}" drop
+    iifname "fpr-*" {known}drop
+  }}
+}}
+table arp {TABLE} {{
+  chain output {{
+    type filter hook output priority filter; policy accept;
+{asks}  }}
+}}
+"""
+
+
+NOTHING = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
+"""What removes the translation of a leg, whether or not it is there."""
+
+
+def translation(leg: Leg) -> str:
+    """Return what replaces the translation of a leg in its router.
+
+    Only what is translated is tracked. So nothing is known of the connections of an instance when it gets a
+    floating IP, or another one, and they are translated from their next packet on; and none is when it has
+    lost it.
+    """
+    to_fixed = ", ".join(f"{floating} : {fixed}" for floating, fixed in leg.floating)
+    first: dict[str, str] = {}
+    for floating, fixed in leg.floating:
+        first.setdefault(fixed, floating)
+    to_floating = ", ".join(f"{fixed} : {floating}" for fixed, floating in sorted(first.items()))
+    return f"""\
+{NOTHING}table inet {TABLE} {{
+  map floating_to_fixed {{
+    type ipv4_addr : ipv4_addr
+    elements = {{ {to_fixed} }}
+  }}
+  map fixed_to_floating {{
+    type ipv4_addr : ipv4_addr
+    elements = {{ {to_floating} }}
+  }}
+  chain untracked {{
+    type filter hook prerouting priority raw; policy accept;
+    iifname "{leg.inner}" return
+    ip saddr {{ {", ".join(sorted(first))} }} return
+    notrack
+  }}
+  chain prerouting {{
+    type nat hook prerouting priority dstnat; policy accept;
+    iifname "{leg.inner}" dnat ip to ip daddr map @floating_to_fixed
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "{leg.inner}" snat ip to ip saddr map @fixed_to_floating
+  }}
+}}
+"""

@@ -1,0 +1,116 @@
+"""The pairs of devices between the namespaces of floating IPs and distributed parts, in the kernel."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deuteron.agent import names
+from deuteron.agent.l3.distributed.floating import (
+    FIP_END,
+    NOTHING,
+    PRIORITY,
+    ROUTER_END,
+    ROUTES,
+    TABLE,
+    Leg,
+    translation,
+)
+from deuteron.agent.l3.kernel import documents
+from deuteron.agent.l3.wanted import CONNECTION_SYSCTLS
+from deuteron.agent.system import ip, nft, sysctl
+from deuteron.agent.system.command import run
+
+Route = tuple[str, str, str]
+"""(destination, next hop or "", device)"""
+
+
+@dataclass(frozen=True)
+class View:
+    """What is in a namespace."""
+
+    links: Mapping[str, Mapping[str, Any]]
+    """Device -> what `ip address show` says of it."""
+    routes: Mapping[str, frozenset[Route]]
+    """Routing table -> those of its IPv4 routes that are not the kernel's own."""
+    ways: frozenset[str]
+    """The fixed IPs that are led to ROUTES."""
+
+
+def look(namespace: str) -> View:
+    """Return what is in a namespace. Raises SystemCommandError."""
+    queries = "address show\nroute show table all root 0.0.0.0/0 proto static\nrule show\n"
+    links, routes, rules = documents(run(["ip", "-j", "-d", "-batch", "-"], queries, namespace))
+    found: dict[str, set[Route]] = {}
+    for item in routes:
+        destination = "0.0.0.0/0" if item["dst"] == "default" else item["dst"]
+        destination += "" if "/" in destination else "/32"
+        route = (destination, item.get("gateway", ""), item.get("dev", ""))
+        found.setdefault(item.get("table", "main"), set()).add(route)
+    return View(
+        links={link["ifname"]: link for link in links},
+        routes={table: frozenset(those) for table, those in found.items()},
+        ways=frozenset(item["src"] for item in rules if item.get("priority") == PRIORITY),
+    )
+
+
+def connect(leg: Leg, fip_namespace: str, outside: View) -> None:
+    """Make a leg so, in both namespaces. Raises SystemCommandError.
+
+    Packets of an instance go this way first, and are translated then: in between they get no further than the
+    namespace of floating IPs.
+    """
+    inside = look(leg.namespace)
+    inner, outer = inside.links.get(leg.inner), outside.links.get(leg.outer)
+    if inner is None or outer is None:
+        if outer is not None:
+            ip.batch([f"link delete {leg.outer}"], fip_namespace)
+        elif inner is not None:
+            ip.batch([f"link delete {leg.inner}"], leg.namespace)
+        ip.batch([_pair(leg, fip_namespace)])
+        inner = outer = None
+    ip.batch(_end(leg.outer, leg.mtu, FIP_END, outer), fip_namespace)
+    commands = _end(leg.inner, leg.mtu, ROUTER_END, inner)
+    default: Route = ("0.0.0.0/0", FIP_END, leg.inner)
+    if inner is None or default not in inside.routes.get(str(ROUTES), ()):
+        commands.append(
+            f"route replace default via {FIP_END} dev {leg.inner} onlink table {ROUTES} proto static"
+        )
+    commands += [_way("add", fixed) for fixed in sorted(leg.ways - inside.ways)]
+    ip.batch(commands, leg.namespace)
+    nft.apply(translation(leg), leg.namespace)
+    sysctl.write(CONNECTION_SYSCTLS, leg.namespace)
+    ip.batch([_way("delete", fixed) for fixed in sorted(inside.ways - leg.ways)], leg.namespace)
+
+
+def disconnect(router: str) -> None:
+    """Have no leg in a router's distributed part; its other end goes with it. Raises SystemCommandError."""
+    namespace, device = names.router_namespace(router), names.router_to_fip(router)
+    inside = look(namespace)
+    if ("inet", TABLE) in nft.tables(namespace):
+        nft.apply(NOTHING, namespace)
+    commands = [_way("delete", fixed) for fixed in sorted(inside.ways)]
+    if device in inside.links:
+        commands.append(f"link delete {device}")
+    ip.batch(commands, namespace)
+
+
+def _pair(leg: Leg, fip_namespace: str) -> str:
+    ends = [
+        f"name {device} netns {namespace} mtu {leg.mtu} address {names.device_mac(device)}"
+        for device, namespace in ((leg.inner, leg.namespace), (leg.outer, fip_namespace))
+    ]
+    return f"link add {ends[0]} type veth peer {ends[1]}"
+
+
+def _end(device: str, mtu: int, address: str, link: Mapping[str, Any] | None) -> list[str]:
+    commands = []
+    if link is None or link["mtu"] != mtu or "UP" not in link["flags"]:
+        commands.append(f"link set {device} mtu {mtu} up")
+    has: Iterable[Mapping[str, Any]] = link.get("addr_info", ()) if link else ()
+    if not any(info.get("local") == address for info in has):
+        commands.append(f"address replace {address}/32 dev {device}")
+    return commands
+
+
+def _way(verb: str, fixed: str) -> str:
+    return f"rule {verb} priority {PRIORITY} from {fixed} lookup {ROUTES}"
