@@ -80,7 +80,7 @@ def test_a_router_has_an_ha_port_on_each_of_its_hosts(cloud: Cloud, scope: str) 
     assert network["name"] == f"HA network tenant {tenant}".rstrip()
     assert (network["project_id"], network["shared"], network["router:external"]) == ("", False, False)
     subnet = cloud.api.shown("subnet", network["subnets"][0])
-    assert subnet["name"] == f"HA subnet tenant {tenant}"
+    assert subnet["name"] == f"HA subnet tenant {tenant}".rstrip()
     assert (subnet["cidr"], subnet["gateway_ip"]) == ("169.254.192.0/18", None)
     assert (subnet["enable_dhcp"], subnet["project_id"]) == (False, "")
 
