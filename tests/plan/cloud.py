@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
-from deuteron.plan.units import Forwarding, Limit, SecurityRule
+from deuteron.plan.units import Forwarding, Helper, Limit, MeterRule, SecurityRule
 from deuteron.resources import owners
 from deuteron.resources.distribution import Rung
 
@@ -33,6 +33,7 @@ OWNERS = [
     owners.AGENT_GATEWAY,
 ]
 
+projects = st.sampled_from(["one", "two"])
 SSH = Forwarding(protocol="tcp", external=(2222, 2222), fixed_ip="10.0.0.9", internal=(22, 22))
 
 hosts = st.sampled_from(HOSTS)
@@ -126,6 +127,10 @@ def _router(id_: str) -> st.SearchStrategy[s.Row]:
         number=st.just(1),
         admin_state_up=st.booleans(),
         enable_snat=st.booleans(),
+        project=projects,
+        helpers=st.sampled_from([(), (Helper(name="ftp", protocol="tcp", port=21),)]),
+        ndp_proxy=st.booleans(),
+        proxied=st.sampled_from([(), ("2001:db8::9",)]),
         routes=st.sampled_from([(), (("10.5.0.0/16", "10.0.0.9"),), (("10.6.0.0/16", "10.0.0.7"),)]),
         rung=st.sampled_from([0, 0, 6, 6, 6, *Rung]),
         rung_host=st.sampled_from(["", *HOSTS]),
@@ -177,6 +182,12 @@ ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
         bandwidth=limits,
         packets=limits,
         dscp=st.sampled_from([None, 26]),
+    ),
+    s.MeteringLabel: st.builds(
+        s.MeteringLabel,
+        id=st.sampled_from(["m1", "m2"]),
+        project=projects | st.none(),
+        rules=st.sampled_from([(), (MeterRule(direction="egress", source="10.0.0.0/8"),)]),
     ),
     s.FloatingIP: st.builds(
         s.FloatingIP,

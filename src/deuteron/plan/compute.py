@@ -7,7 +7,7 @@ the whole plan. Both read the same functions, so what is recomputed alone equals
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 
-from deuteron.plan import distributed, firewall, qos
+from deuteron.plan import distributed, firewall, qos, services
 from deuteron.plan import units as u
 from deuteron.plan.ports import interface, mtu, silent, with_prefix
 from deuteron.plan.state import Candidate, Port, State, Subnet
@@ -223,6 +223,7 @@ def router(state: State, host: str, id_: str) -> u.Router | None:
         twins=tuple(sorted(other.vtep for other in others if other and other.vtep)),
         draining=here.draining,
         distributed=row.has_parts,
+        services=services.of_router(state, row),
         snat_ports=tuple(silent(state, p) for p in inside if p.is_snat),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
 
-from deuteron.plan import qos_loading
+from deuteron.plan import qos_loading, services_loading
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
 from deuteron.plan.units import Forwarding, SecurityRule
@@ -217,8 +217,9 @@ def _address_groups(tx: Tx, ids: Ids) -> Iterator[s.Row]:
 
 
 def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
+    services = services_loading.Loaded(tx, ids)
     c, qos = router.resource.table.c, qos_loading.of(tx, "router", ids)
-    columns = (c.id, c.number, c.admin_state_up, c.enable_snat, c.routes, c.rung, c.rung_host)
+    columns = (c.id, c.number, c.project_id, c.admin_state_up, c.enable_snat, c.routes, c.rung, c.rung_host)
     for row in tx.execute(_of(select(*columns), c.id, ids)):
         yield s.Router(
             id=row.id,
@@ -226,6 +227,8 @@ def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             admin_state_up=row.admin_state_up,
             enable_snat=row.enable_snat,
             routes=_routes(row.routes),
+            project=row.project_id,
+            **services.of(row.id)._asdict(),
             rung=row.rung,
             rung_host=row.rung_host,
             qos=qos.get(row.id),
@@ -357,6 +360,7 @@ LOADERS: dict[str, tuple[type[s.Row], Callable[[Tx, Ids], Iterator[s.Row]]]] = {
     "address_group": (s.AddressGroup, _address_groups),
     "router": (s.Router, _routers),
     "floatingip": (s.FloatingIP, _floating_ips),
+    "metering_label": (s.MeteringLabel, services_loading.metering_labels),
     "host": (s.Host, _hosts),
     "dhcp_server": (s.DhcpServer, _dhcp_servers),
     "router_candidate": (s.Candidate, _candidates),

@@ -11,7 +11,7 @@ import msgspec
 
 from deuteron.plan import reach
 from deuteron.plan.presence import Presence
-from deuteron.plan.units import Forwarding, Limit, SecurityRule
+from deuteron.plan.units import Forwarding, Helper, Limit, MeterRule, SecurityRule
 from deuteron.resources.distribution import has_parts, is_central_inside
 from deuteron.resources.hosts import DVR_MODES
 from deuteron.resources.owners import (
@@ -160,6 +160,10 @@ class Router(Row, frozen=True, kw_only=True):
     admin_state_up: bool = True
     enable_snat: bool = True
     routes: tuple[tuple[str, str], ...] = ()
+    project: str = ""
+    helpers: tuple[Helper, ...] = ()
+    ndp_proxy: bool = False
+    proxied: tuple[str, ...] = ()
     rung: int = 0
     """How far it is distributed: see deuteron.resources.distribution."""
     rung_host: str = ""
@@ -180,6 +184,15 @@ class QosPolicy(Row, frozen=True, kw_only=True):
     packets: tuple[Limit, ...] = ()
     """Both by direction."""
     dscp: int | None = None
+
+
+class MeteringLabel(Row, frozen=True, kw_only=True):
+    """What routers of a project, or all of them, count together."""
+
+    project: str | None
+    """None for all."""
+    rules: tuple[MeterRule, ...] = ()
+    """In a lasting order."""
 
 
 class FloatingIP(Row, frozen=True, kw_only=True):
@@ -345,7 +358,10 @@ class State:
             remote=lambda g: g.remote_groups, addresses=lambda g: g.address_groups
         )
         self.address_groups: Table[AddressGroup] = Table()
-        self.routers: Table[Router] = Table(qos=lambda r: [r.qos] if r.qos else [])
+        self.routers: Table[Router] = Table(
+            qos=lambda r: [r.qos] if r.qos else [], project=lambda r: [r.project]
+        )
+        self.metering_labels: Table[MeteringLabel] = Table(project=lambda label: [label.project])
         self.floating_ips: Table[FloatingIP] = Table(
             router=lambda f: [f.router] if f.router else [],
             port=lambda f: [f.port] if f.port else [],
@@ -472,6 +488,7 @@ TABLES: Mapping[type[Row], str] = {
     AddressGroup: "address_groups",
     Router: "routers",
     FloatingIP: "floating_ips",
+    MeteringLabel: "metering_labels",
     Host: "hosts",
     DhcpServer: "dhcp_servers",
     Candidate: "candidates",

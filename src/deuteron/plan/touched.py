@@ -17,6 +17,7 @@ from deuteron.plan.state import (
     FloatingIP,
     Host,
     Instance,
+    MeteringLabel,
     Network,
     Port,
     QosPolicy,
@@ -43,9 +44,8 @@ def touched(state: State, row: Row, other: Row | None) -> Iterator[Place]:
             yield from _port(state, row)
         case SecurityGroup() | AddressGroup() | QosPolicy():
             yield from _rules(state, row, other)
-        case Router():
-            yield from _router(state, row.id)
-            yield from _distribution(state, row.id)
+        case Router() | MeteringLabel():
+            yield from _routers(state, row)
         case FloatingIP():
             yield from _floats(state, row)
             yield from _instances_of(state, row)
@@ -281,6 +281,17 @@ def _election(state: State, row: Election, other: Row | None) -> Iterator[Place]
         return
     for candidate in state.candidates.by("election", row.id):
         yield from _remotes(state, state.ports.by("router", candidate.router))
+
+
+def _routers(state: State, row: Router | MeteringLabel) -> Iterator[Place]:
+    if isinstance(row, Router):
+        yield from _router(state, row.id)
+        yield from _distribution(state, row.id)
+        return
+    everywhere = row.project is None
+    routers = state.routers.rows.values() if everywhere else state.routers.by("project", row.project)
+    for router in routers:
+        yield from _router(state, router.id)
 
 
 def _router(state: State, router: str) -> Iterator[Place]:

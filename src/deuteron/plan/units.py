@@ -177,6 +177,45 @@ class RouterPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tell clients to ask DHCPv6 for the rest (dhcpv6-stateless)."""
 
 
+class Helper(msgspec.Struct, frozen=True, kw_only=True):
+    """A protocol that opens further connections, which connection tracking is to understand."""
+
+    name: str
+    """As Neutron calls it: "ftp", "h323"..."""
+    protocol: str
+    port: int
+    """To which such connections go."""
+
+
+class MeterRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Packets between a router and its external network that a meter counts, or leaves out."""
+
+    direction: Literal["ingress", "egress"]
+    """From there, or to there."""
+    excluded: bool = False
+    source: str | None = None
+    destination: str | None = None
+    """Prefixes; addresses are the inner ones, before or after translation."""
+
+
+class Meter(msgspec.Struct, frozen=True, kw_only=True):
+    """What is counted together; the id is that of the metering label."""
+
+    id: str
+    rules: tuple[MeterRule, ...]
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a router does besides forwarding."""
+
+    helpers: tuple[Helper, ...] = ()
+    ndp_proxy: bool = False
+    """It answers on its external network for the IPv6 addresses that are `proxied`, and lets nothing else in
+    from there to its IPv6 subnets."""
+    proxied: tuple[str, ...] = ()
+    meters: tuple[Meter, ...] = ()
+
+
 class Router(_Unit, frozen=True, tag="router"):
     """The central part of a router, one twin of it: complete, whether active or not."""
 
@@ -201,6 +240,7 @@ class Router(_Unit, frozen=True, tag="router"):
     """It is leaving this host: keep forwarding with another source MAC until it is gone."""
     distributed: bool = False
     """The router has distributed parts: this one is in the namespace `snat-`, and theirs is `qrouter-`."""
+    services: Services = Services()
     snat_ports: tuple[RouterPort, ...] = ()
     """By which distributed parts reach this one, one a network, with addresses of their own. `interfaces` is
     empty then, but while the router becomes distributed, or stops to be."""

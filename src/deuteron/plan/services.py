@@ -1,0 +1,16 @@
+"""What a router does besides forwarding."""
+
+from deuteron.plan.state import Router, State
+from deuteron.plan.units import Meter, Services
+
+
+def of_router(state: State, row: Router) -> Services:
+    """Return what a router does besides, the same in all its twins."""
+    labels = (*state.metering_labels.by("project", row.project), *state.metering_labels.by("project", None))
+    meters = [Meter(id=label.id, rules=label.rules) for label in labels if label.rules]
+    return Services(
+        helpers=row.helpers,
+        ndp_proxy=row.ndp_proxy,
+        proxied=row.proxied if row.ndp_proxy else (),
+        meters=tuple(sorted(meters, key=lambda meter: meter.id)),
+    )
