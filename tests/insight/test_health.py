@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from deuteron.insight.health import claims, of_network, of_router, standbys
-from deuteron.insight.picture import Candidate, Member, Uplink
+from deuteron.insight.picture import Candidate, Member, Router, Uplink
 from deuteron.insight.status import of_picture
 from tests.insight.pictures import DIED, NOW, dead, host, network, picture, redundant, said, single
 
@@ -138,3 +138,26 @@ def test_a_problem_has_the_time_when_it_was_told_first() -> None:
         "b: port/p: no tap, for 34 s",
         "router r: b: no such device, for 34 s",
     ]
+
+
+def test_a_distributed_router_needs_no_central_part_without_a_gateway() -> None:
+    one = Router(id="d", name="d", ha=False, distributed=True, central=False)
+    assert of_router(picture(THREE), one).level == "OK"
+    with_gateway = Router(id="d", name="d", ha=False, distributed=True)
+    assert of_router(picture(THREE), with_gateway).why[0].text == "no host carries it"
+
+
+def test_instances_where_a_distributed_router_cannot_be_are_named() -> None:
+    hosts = [host("a", agent_mode="dvr_snat"), host("b"), host("c", roles=frozenset({"l2"}))]
+    one = single("d", "a", distributed=True, unrouted=["b", "c", "x"])
+    found = of_router(picture(hosts, one), one)
+    assert (found.level, [why.text for why in found.why]) == (
+        "DEGRADED",
+        ["instances are not routed on b (agent_mode legacy), c (without the role l3), x (it has no agent)"],
+    )
+
+
+def test_the_standbys_of_a_distributed_router_are_hosts_that_do_snat() -> None:
+    hosts = [host("a", agent_mode="dvr_snat"), host("b"), host("c", agent_mode="dvr")]
+    one = single("d", "a", ha=True, distributed=True)
+    assert of_router(picture(hosts, one), one).why[0].text == "there is no second host that can carry it"

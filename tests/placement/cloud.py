@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,16 +18,26 @@ from deuteron.settings import ServerSettings
 from deuteron.store import Database
 
 T = TypeVar("T")
+Mode = Literal["legacy", "dvr", "dvr_snat", "dvr_no_external"]
 ROLES = ("dhcp", "l2", "l3", "metadata")
 
 
 class Agent:
     """What an agent is to the server: it follows the plan, and says what it is."""
 
-    def __init__(self, cloud: "Cloud", name: str, number: int, roles: tuple[str, ...], zone: str) -> None:
+    def __init__(
+        self,
+        cloud: "Cloud",
+        name: str,
+        number: int,
+        roles: tuple[str, ...],
+        zone: str,
+        agent_mode: Mode = "legacy",
+    ) -> None:
         self.cloud = cloud
         self.name = name
         self.report = Report(
+            agent_mode=agent_mode,
             started=1.0,
             roles=roles,
             vtep=f"192.0.2.{number}",
@@ -106,8 +116,10 @@ class Cloud:
         self.hub.stop()
         self.db.close()
 
-    def agent(self, name: str, roles: tuple[str, ...] = ROLES, zone: str = "nova") -> Agent:
-        agent = Agent(self, name, len(self.agents) + 1, roles, zone)
+    def agent(
+        self, name: str, roles: tuple[str, ...] = ROLES, zone: str = "nova", agent_mode: Mode = "legacy"
+    ) -> Agent:
+        agent = Agent(self, name, len(self.agents) + 1, roles, zone, agent_mode)
         self.agents[name] = agent
         agent.step()
         return agent

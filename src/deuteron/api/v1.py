@@ -24,7 +24,7 @@ from deuteron.api.events import Followers, list_events
 from deuteron.api.operation import Operation, endpoint
 from deuteron.api.services import Services
 from deuteron.api.v2 import merged
-from deuteron.insight import audit, checkup, heartbeat, status
+from deuteron.insight import audit, checkup, floating, heartbeat, status
 from deuteron.insight.happened import Event
 from deuteron.placement import drains, planned, rebalance
 from deuteron.resources import instances
@@ -74,6 +74,11 @@ def show_history(call: Call, router_id: str) -> HistoryAnswer:
 def show_heartbeat(call: Call, router_id: str) -> heartbeat.HeartbeatAnswer:
     """Show where the heartbeat of a router travels, and what it shares its fate with."""
     return heartbeat.of_router(call, router_id)
+
+
+def show_location(call: Call, floatingip_id: str) -> floating.Location:
+    """Show where a floating IP is served, and why there."""
+    return floating.of_floating_ip(call, floatingip_id)
 
 
 def put_instance(call: Call, device_id: str, body: instances.Instance) -> InstanceAnswer:
@@ -156,6 +161,7 @@ OPERATIONS = (
     Operation("GET", "/v1/routers/{router_id}/conversions", list_conversions),
     Operation("GET", "/v1/routers/{router_id}/history", show_history),
     Operation("GET", "/v1/routers/{router_id}/heartbeat", show_heartbeat),
+    Operation("GET", "/v1/floatingips/{floatingip_id}/location", show_location),
     Operation("PUT", "/v1/instances/{device_id}", put_instance, writes=True),
     Operation("GET", "/v1/instances/{device_id}", show_instance),
     Operation("DELETE", "/v1/instances/{device_id}", delete_instance, writes=True),

@@ -1,6 +1,7 @@
-"""Explain where the heartbeat of a router travels, and what it shares its fate with.
+"""Explain where the heartbeat of a router travels, or where a floating IP is served, and why.
 
-`deuteron explain heartbeat ROUTER`: the router by its name or id.
+`deuteron explain heartbeat ROUTER`: the router by its name or id. `deuteron explain fip ADDRESS`: the
+floating IP by its address or id.
 """
 
 import argparse
@@ -15,25 +16,58 @@ from deuteron.cli.client import Failed, add_endpoint, ask, find_router
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("what", choices=["heartbeat"], help="what is to be explained")
-    parser.add_argument("router", metavar="ROUTER", help="its name or id")
+    parser.add_argument("what", choices=["heartbeat", "fip"], help="what is to be explained")
+    parser.add_argument("of", metavar="ROUTER|ADDRESS", help="a router's name or id; a floating IP")
     parser.add_argument("--json", action="store_true", help="print the server's whole answer")
     add_endpoint(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask and tell; 1 for a router that has no heartbeat, 2 when it cannot be told."""
+    """Ask and tell; 1 where there is no heartbeat or nobody serves, 2 when it cannot be told."""
+    heartbeat = arguments.what == "heartbeat"
     try:
-        router = find_router(arguments.endpoint, arguments.router)
-        answer = ask(arguments.endpoint, "GET", f"/v1/routers/{router['id']}/heartbeat")
+        answer = (_heartbeat if heartbeat else _location)(arguments.endpoint, arguments.of)
     except Failed as error:
         print(f"deuteron explain: {error}", file=sys.stderr)
         return 2
     if arguments.json:
         print(json.dumps(answer, indent=2))
     else:
-        print("\n".join(lines(answer, text.width())))
-    return 0 if answer["heartbeat"] else 1
+        print("\n".join((lines if heartbeat else location)(answer, text.width())))
+    return 0 if (answer["heartbeat"] if heartbeat else answer["host"]) else 1
+
+
+def _heartbeat(endpoint: str, name: str) -> Any:
+    router = find_router(endpoint, name)
+    return ask(endpoint, "GET", f"/v1/routers/{router['id']}/heartbeat")
+
+
+def _location(endpoint: str, address: str) -> Any:
+    for key in ("floating_ip_address", "id"):
+        found = ask(endpoint, "GET", "/v2.0/floatingips", query={key: address})["floatingips"]
+        if len(found) > 1:
+            ids = ", ".join(one["id"] for one in found)
+            raise Failed(f"there are several floating IPs {address}, give the id of one: {ids}")
+        if found:
+            return ask(endpoint, "GET", f"/v1/floatingips/{found[0]['id']}/location")
+    raise Failed(f"there is no floating IP {address}")
+
+
+def location(answer: dict[str, Any], columns: int) -> Iterator[str]:
+    """Yield where a floating IP is served."""
+    address, router = answer["floating_ip_address"], answer["router_name"] or answer["router_id"]
+    if answer["host"] is None:
+        yield from text.fold(f"{address} is served nowhere: {answer['reason']}", columns, 0, 2)
+        return
+    part = "central" if answer["served"] == "central" else "distributed"
+    yield f"{address} is served on {answer['host']}, by the {part} part of router {router}"
+    yield ""
+    others = ", ".join(answer["standby"])
+    facts = [("why", answer["reason"]), ("leads to", answer["fixed_ip_address"] or "forwarded ports")]
+    facts += [("port", answer["port_id"])] if answer["port_id"] else []
+    facts += [("namespace", answer["namespace"])]
+    facts += [("could take over", others)] if others else []
+    yield from text.table(("", ""), facts, columns)
 
 
 def lines(answer: dict[str, Any], columns: int) -> Iterator[str]:

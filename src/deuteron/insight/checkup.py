@@ -11,6 +11,7 @@ from deuteron.insight import status
 from deuteron.insight.picture import Host, Picture, look
 from deuteron.placement import ha
 from deuteron.resources.call import Call
+from deuteron.resources.hosts import CENTRAL_MODES
 from deuteron.settings import ServerSettings
 
 VRRP_STEP_MS = 10
@@ -186,7 +187,7 @@ def _clocks(picture: Picture) -> Finding:
 
 def _spare(settings: ServerSettings, picture: Picture) -> Iterator[Finding]:
     """Judge whether there are enough hosts for what the settings ask for."""
-    carrying, serving = picture.able("l3"), picture.able("dhcp")
+    carrying, serving = picture.able("l3", modes=CENTRAL_MODES), picture.able("dhcp")
     most = settings.max_l3_agents_per_router
     wrong = _too_few(carrying, 2, "can carry routers: none can be redundant")
     yield judge(
@@ -205,7 +206,7 @@ def _spare(settings: ServerSettings, picture: Picture) -> Iterator[Finding]:
         warn=bool(serving),
     )
     for physical in sorted({name for router in picture.routers for name in router.physical_networks}):
-        attached = [one.name for one in picture.able("l3", [physical])]
+        attached = [one.name for one in picture.able("l3", [physical], CENTRAL_MODES)]
         if len(attached) < 2 <= len(carrying):
             where = attached[0] if attached else "no host"
             text = f"physical network {physical}: attached to {where} alone"

@@ -43,6 +43,26 @@ def of_router(picture: Picture, router: Router) -> Health:
     """Return how a router is."""
     if not router.up:
         return Health("OK", (Trouble("administratively down"),))
+    found = _central(picture, router)
+    if not router.unrouted:
+        return found
+    where = ", ".join(_mode(picture, name) for name in router.unrouted)
+    why = (*(found.why if found.level != "OK" else ()), Trouble(f"instances are not routed on {where}"))
+    return Health(max(found.level, "DEGRADED", key=LEVELS.index), why, found.standby)
+
+
+def _mode(picture: Picture, name: str) -> str:
+    """Return a host, and why it carries no distributed part."""
+    host = picture.hosts.get(name)
+    if host is None:
+        return f"{name} (it has no agent)"
+    return f"{name} (agent_mode {host.agent_mode})" if "l3" in host.roles else f"{name} (without the role l3)"
+
+
+def _central(picture: Picture, router: Router) -> Health:
+    """Return how the central part of a router is."""
+    if not router.central and not router.candidates:
+        return Health("OK")
     if not router.candidates:
         return Health("BROKEN", (Trouble("no host carries it", router.short_since),))
     active = next((one for one in router.candidates if one.host == router.active), None)
@@ -140,12 +160,12 @@ def _member(picture: Picture, candidate: Candidate) -> Member | None:
 
 def wanted(picture: Picture, router: Router) -> int:
     """Return on how many hosts a redundant router should be, as far as there are hosts; two at least."""
-    able = len(picture.able("l3", router.physical_networks))
+    able = len(picture.able("l3", router.physical_networks, router.modes))
     return max(2, min(picture.routers_on or able, able))
 
 
 def _too_few(picture: Picture, router: Router) -> str:
-    able = picture.able("l3", router.physical_networks)
+    able = picture.able("l3", router.physical_networks, router.modes)
     if len(able) < 2:
         return "there is no second host that can carry it"
     return f"{len(router.candidates)} of {wanted(picture, router)} hosts carry it"

@@ -12,8 +12,12 @@ from deuteron.placement import moves
 from deuteron.resources import network, owners, port, router, subnet
 from deuteron.resources.agent import is_alive
 from deuteron.resources.call import Call
+from deuteron.resources.distribution import Rung
 from deuteron.resources.hosts import (
     AGENT_TYPES,
+    CENTRAL_MODES,
+    DVR_MODES,
+    SNAT_MODES,
     agent_settings,
     dhcp_server,
     drain,
@@ -50,6 +54,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     last_seen: float
     roles: frozenset[str] = frozenset({"dhcp", "l2", "l3", "metadata"})
     zone: str = "nova"
+    agent_mode: str = "legacy"
     vtep: str = ""
     physical_networks: frozenset[str] = frozenset()
     started: float = 0.0
@@ -127,6 +132,16 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     """The network of its gateway."""
     short_since: float | None = None
     """Since when it has been on fewer hosts than it should be."""
+    distributed: bool = False
+    central: bool = True
+    """Whether it has a central part: a distributed one without a gateway has none."""
+    unrouted: Sequence[str] = ()
+    """Hosts with instances on its networks that cannot carry the distributed part that they need."""
+
+    @property
+    def modes(self) -> frozenset[str]:
+        """Agent modes of the hosts that may carry its central part."""
+        return SNAT_MODES if self.distributed else CENTRAL_MODES
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +173,9 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     networks_on: int = 2
     """DHCP servers that a network should have."""
 
-    def able(self, role: str, physical: Collection[str] = ()) -> list[Host]:
+    def able(
+        self, role: str, physical: Collection[str] = (), modes: Collection[str] | None = None
+    ) -> list[Host]:
         """Return the hosts that may carry something, alive or not, but for those an administrator empties."""
         return [
             one
@@ -167,6 +184,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
             and role not in one.disabled
             and not one.drain
             and one.physical_networks.issuperset(physical)
+            and (modes is None or one.agent_mode in modes)
         ]
 
 
@@ -178,7 +196,7 @@ def look(call: Call) -> Picture:
         now=time.time(),
         hosts=_hosts(call),
         elections=elections,
-        routers=_routers(tx, elections),
+        routers=_routers(tx, elections, _unrouted(tx)),
         networks=_networks(tx),
         incidents=_incidents(tx),
         instance_ports=_instance_ports(tx),
@@ -197,6 +215,7 @@ def _hosts(call: Call) -> dict[str, Host]:
             last_seen=row.last_seen,
             roles=frozenset(row.roles),
             zone=row.zone,
+            agent_mode=row.agent_mode,
             vtep=row.vtep,
             physical_networks=frozenset(row.physical_networks),
             started=row.started,
@@ -237,7 +256,9 @@ def _elections(tx: Tx) -> dict[str, Election]:
     }
 
 
-def _routers(tx: Tx, elections: Mapping[str, Election]) -> list[Router]:
+def _routers(
+    tx: Tx, elections: Mapping[str, Election], unrouted: Mapping[str, Sequence[str]]
+) -> list[Router]:
     candidates: dict[str, list[Any]] = defaultdict(list)
     for row in tx.execute(select(router_candidate).order_by(router_candidate.c.position)):
         candidates[row.router_id].append(row)
@@ -250,7 +271,8 @@ def _routers(tx: Tx, elections: Mapping[str, Election]) -> list[Router]:
     physical, external = physical_networks(tx, None), _external(tx)
     c = router.resource.table.c
     found = []
-    for row in tx.execute(select(c.id, c.name, c.ha, c.admin_state_up).order_by(c.name, c.id)):
+    columns = (c.id, c.name, c.ha, c.admin_state_up, c.distributed, c.rung, c.gw_port_id)
+    for row in tx.execute(select(*columns).order_by(c.name, c.id)):
         mine = candidates[row.id]
         where = moves.active_of(mine, active)
         found.append(
@@ -266,8 +288,34 @@ def _routers(tx: Tx, elections: Mapping[str, Election]) -> list[Router]:
                 physical_networks=physical.get(row.id, frozenset()),
                 external=external.get(row.id),
                 short_since=short.get(row.id),
+                distributed=row.distributed,
+                central=not row.distributed or row.rung < Rung.DISTRIBUTED or row.gw_port_id is not None,
+                unrouted=unrouted.get(row.id, ()),
             )
         )
+    return found
+
+
+def _unrouted(tx: Tx) -> dict[str, list[str]]:
+    """Return hosts with instances on networks of distributed routers, which they cannot carry, by router."""
+    able = {
+        row.name
+        for row in tx.execute(select(host.c.name, host.c.roles, host.c.agent_mode))
+        if "l3" in row.roles and row.agent_mode in DVR_MODES
+    }
+    inside, instance, r = port.resource.table.alias(), port.resource.table.alias(), router.resource.table.c
+    joined = (
+        select(inside.c.device_id, instance.c.binding_host_id)
+        .distinct()
+        .join(instance, instance.c.network_id == inside.c.network_id)
+        .join(router.resource.table, r.id == inside.c.device_id)
+        .where(inside.c.device_owner == owners.ROUTER_DISTRIBUTED_INTERFACE, r.rung == Rung.DISTRIBUTED)
+        .where(instance.c.binding_host_id != "", instance.c.device_owner.not_like("network:%"))
+    )
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in tx.execute(joined.order_by(instance.c.binding_host_id)):
+        if row.binding_host_id not in able:
+            found[row.device_id].append(row.binding_host_id)
     return found
 
 
