@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from deuteron.agent import preflight
+from deuteron.agent.qos import features
 from deuteron.agent.settings import AgentSettings, ParsedSettings, parse
 from deuteron.agent.system import ip
 from deuteron.agent.system.errors import SystemCommandError
@@ -56,6 +57,8 @@ def _lacks(parsed: ParsedSettings) -> Iterator[Finding]:
     if not lacks:
         roles = ", ".join(parsed.roles)
         yield judge(GROUP, f"programs, kernel features and devices for {roles} are there", None)
+        wrong, _, fix = features.lacks().partition(": ")
+        yield judge(GROUP, "the kernel can limit bandwidth", wrong or None, fix, warn=True)
 
 
 def _clock() -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from deuteron.agent.l2.bridge import BridgeManager
 from deuteron.agent.manager import Manager
 from deuteron.agent.metadata.manager import MetadataManager
 from deuteron.agent.plan import PlanFile
+from deuteron.agent.qos.manager import QosManager
 from deuteron.agent.reconciler import Reconciler
 from deuteron.agent.reporter import Reporter
 from deuteron.agent.settings import AgentSettings, ParsedSettings, parse
@@ -72,11 +73,12 @@ def run(settings: AgentSettings) -> int:
 def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) -> None:
     firewall = FirewallManager()
     l2: Layer2 = BridgeManager(context, firewall.refusal)
-    managers: list[Manager] = [firewall, l2, *_managers(settings, parsed, context)]
+    qos = QosManager()
+    managers: list[Manager] = [firewall, l2, qos, *_managers(settings, parsed, context)]
     plan_file = PlanFile(context.state_dir / "plan.ndjson", context.run_dir / "plan-confirmed")
     reconciler = Reconciler(plan_file, managers, context.status)
 
-    watchers = [firewall, l2, *(manager for manager in managers if isinstance(manager, MetadataManager))]
+    watchers = [firewall, l2, qos, *(manager for manager in managers if isinstance(manager, MetadataManager))]
 
     l3.connect(managers, reconciler.wake)
 

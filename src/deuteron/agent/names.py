@@ -38,6 +38,11 @@ def tap(port: str) -> str:
     return f"tap{port[:11]}"
 
 
+def shaper(port: str) -> str:
+    """Return the name of the device in which what a port sends queues, where its bandwidth is limited."""
+    return f"ifb{port[:11]}"
+
+
 def router_namespace(router: str) -> str:
     """Return the name of a router's namespace."""
     return f"qrouter-{router}"

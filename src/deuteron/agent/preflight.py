@@ -23,6 +23,7 @@ _ALL: frozenset[Role] = frozenset({"l2", "l3", "dhcp", "metadata"})
 _TOOLS: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("ip", "iproute2", _ALL),
     ("bridge", "iproute2", _ALL),
+    ("tc", "iproute2", _ALL),
     ("nft", "nftables", frozenset({"l2", "l3"})),
     ("keepalived", "keepalived", frozenset({"l3"})),
     ("radvd", "radvd", frozenset({"l3"})),
@@ -93,7 +94,7 @@ def missing(settings: ParsedSettings) -> list[str]:
         found.append("the agent needs root (CAP_NET_ADMIN and CAP_SYS_ADMIN)")
     if found:
         return found
-    return _in_scratch_namespace(lambda: _missing_features(roles)) or _missing_devices(settings)
+    return in_scratch_namespace(lambda: _missing_features(roles)) or _missing_devices(settings)
 
 
 def _missing_features(roles: frozenset[Role]) -> list[str]:
@@ -143,8 +144,8 @@ def _missing_devices(settings: ParsedSettings) -> list[str]:
     return found
 
 
-def _in_scratch_namespace(probe: Callable[[], Sequence[str]]) -> list[str]:
-    """Call a function in a thread with a network namespace of its own, which goes with the thread."""
+def in_scratch_namespace(probe: Callable[[], Sequence[str]]) -> list[str]:
+    """Call a function, and return what it finds, in a thread with a network namespace of its own, which goes with the thread."""
     found: list[str] = []
 
     def run() -> None:

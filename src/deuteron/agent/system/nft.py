@@ -17,6 +17,29 @@ def tables(netns: str | None = None) -> set[tuple[str, str]]:
     return {(words[1], words[2]) for words in map(str.split, lines) if len(words) == 3}
 
 
+def keys(family: str, name: str, *, table: str) -> set[str]:
+    """Return the keys of a map; none if there is no such map."""
+    code, stdout, _ = attempt(["nft", "-j", "list", "map", family, table, name])
+    if code:
+        return set()
+    found: list[dict[str, Any]] = [item["map"] for item in json.loads(stdout)["nftables"] if "map" in item]
+    return {str(key) for one in found for key, _ in one.get("elem", ())}
+
+
+def check(text: str, netns: str | None = None) -> None:
+    """Raise SystemCommandError unless the kernel would take a ruleset text. Nothing changes."""
+    run(["nft", "-c", "-f", "-"], text, netns)
+
+
+def counters(table: str, netns: str | None = None) -> dict[str, tuple[int, int]]:
+    """Return (packets, bytes) of the named counters of a table of family inet; none if there is no table."""
+    code, stdout, _ = attempt(["nft", "-j", "list", "counters", "table", "inet", table], netns=netns)
+    if code:
+        return {}
+    found = [item["counter"] for item in json.loads(stdout)["nftables"] if "counter" in item]
+    return {str(one["name"]): (int(one["packets"]), int(one["bytes"])) for one in found}
+
+
 def numbers(family: str, name: str, *, table: str, netns: str | None = None) -> dict[str, int]:
     """Return the elements of a map to numbers; none if there is no such map."""
     code, stdout, _ = attempt(["nft", "-j", "list", "map", family, table, name], netns=netns)

@@ -1,0 +1,1 @@
+"""What ports are held to: bandwidth by tc, packet rates and marks by nftables."""
