@@ -10,7 +10,7 @@ from typing import Any
 
 from deuteron.agent import names
 from deuteron.agent.context import Context
-from deuteron.agent.l3 import kernel, radvd, wanted
+from deuteron.agent.l3 import kernel, radvd, serving, wanted
 from deuteron.agent.l3.distributed import wanted as distributed
 from deuteron.agent.l3.switch import client, records
 from deuteron.agent.l3.switch.records import Places
@@ -235,6 +235,8 @@ class Routers:
         ip.batch(kernel.make_ports(twin, taps, whole))
         ip.batch(kernel.set_ports(devices, inside.links), twin.namespace)
         failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
+        done = before.kernel.services if before else None
+        failed.update(serving.build(twin.kernel.services, done, twin.namespace))
         radvd.ensure(
             self._context.daemons,
             f"{_RADVD}{twin.id}",

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deuteron.agent import names
-from deuteron.agent.l3 import advertisements, rules
+from deuteron.agent.l3 import advertisements, rules, services
+from deuteron.agent.l3.services import Services
 from deuteron.agent.l3.switch import records
 from deuteron.plan.units import FloatingIP, Router, RouterPort
 
@@ -68,6 +69,7 @@ class Kernel:
     routes: tuple[Route, ...]
     rules: str
     radvd: str
+    services: Services
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,13 @@ def twin(router: Router, floating_ips: Sequence[FloatingIP]) -> Twin:
         ),
         twins=router.twins,
     )
+    besides = services.of(router)
     held = Kernel(
         devices=devices,
         routes=tuple(_routes(router)),
-        rules=rules.render(router, floating_ips),
+        rules=rules.render(router, floating_ips) + services.removal(besides),
         radvd=advertisements.render(router.interfaces),
+        services=besides,
     )
     return Twin(held, record)
 
