@@ -145,7 +145,7 @@ def _missing_devices(settings: ParsedSettings) -> list[str]:
 
 
 def in_scratch_namespace(probe: Callable[[], Sequence[str]]) -> list[str]:
-    """Call a function, and return what it finds, in a thread with a network namespace of its own, which goes with the thread."""
+    """Return what a function finds, called in a thread with a network namespace of its own."""
     found: list[str] = []
 
     def run() -> None:
