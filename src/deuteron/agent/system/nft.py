@@ -40,20 +40,6 @@ def counters(table: str, netns: str | None = None) -> dict[str, tuple[int, int]]
     return {str(one["name"]): (int(one["packets"]), int(one["bytes"])) for one in found}
 
 
-def check(text: str, netns: str | None = None) -> None:
-    """Raise SystemCommandError unless the kernel would take a ruleset text. Nothing changes."""
-    run(["nft", "-c", "-f", "-"], text, netns)
-
-
-def counters(table: str, netns: str | None = None) -> dict[str, tuple[int, int]]:
-    """Return (packets, bytes) of the named counters of a table of family inet; none if there is no table."""
-    code, stdout, _ = attempt(["nft", "-j", "list", "counters", "table", "inet", table], netns=netns)
-    if code:
-        return {}
-    found = [item["counter"] for item in json.loads(stdout)["nftables"] if "counter" in item]
-    return {str(one["name"]): (int(one["packets"]), int(one["bytes"])) for one in found}
-
-
 def numbers(family: str, name: str, *, table: str, netns: str | None = None) -> dict[str, int]:
     """Return the elements of a map to numbers; none if there is no such map."""
     code, stdout, _ = attempt(["nft", "-j", "list", "map", family, table, name], netns=netns)
