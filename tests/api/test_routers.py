@@ -44,10 +44,12 @@ def test_defaults_are_settings(api: Client, topology: Topology, settings: Server
     assert router["external_gateway_info"]["enable_snat"] is False
 
 
-def test_what_is_not_built_is_refused(api: Client) -> None:
+def test_without_hosts_for_it_no_router_is_distributed(api: Client) -> None:
     assert api.refused("router", distributed=True) == (409, "NoHostForDistributedRouters")
     router = api.make("router", distributed=False)["id"]
-    assert api.put(f"/routers/{router}", {"router": {"distributed": True}}).status == 501
+    answer = api.put(f"/routers/{router}", {"router": {"distributed": True}})
+    assert (answer.status, answer.body["NeutronError"]["type"]) == (409, "RouterCannotBeConverted")
+    assert api.shown("router", router)["distributed"] is False
 
 
 def test_a_router_that_is_up_becomes_redundant_and_plain_again(api: Client, topology: Topology) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import delete, insert, select, update
 
 from deuteron.placement import events, moves, routers
 from deuteron.placement.cloud import Cloud, load_of
-from deuteron.resources import conversion, router, router_mode, rows
+from deuteron.resources import conversion, router, router_mode, rows, snat_ports
 from deuteron.resources.call import Call
 from deuteron.resources.conversion import router_conversion, router_part
 from deuteron.resources.distribution import Rung
@@ -210,12 +210,13 @@ def _tell(tx: Tx, running: Any, step: Step, detail: str, now: float) -> None:
 def _climb(call: Call, router_id: str, rung: Rung) -> None:
     """Put a router on a rung, and ask the hosts concerned to follow."""
     tx, table = call.tx, router.resource.table
-    rows.get(call, router.resource, router_id, lock=True)
+    row = rows.get(call, router.resource, router_id, lock=True)
     values: dict[str, Any] = {"rung": int(rung)}
     if rung == Rung.ELSEWHERE:
         values["rung_host"] = moves.active_host(tx, router_id) or ""
     tx.execute(update(table).where(table.c.id == router_id).values(values))
     tx.changed("router", router_id, "update")
+    snat_ports.settle(call, {**row, **values})
     carrying = {candidate.host for candidate in routers.candidates(tx, router_id)}
     _ask(tx, router_id, carrying | router_mode.serving(tx, router_id))
 

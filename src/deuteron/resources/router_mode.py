@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from deuteron.resources import conversion, hosts, owners, port, rows
 from deuteron.resources.call import Call
-from deuteron.resources.errors import BadRequest, NotBuiltYet
+from deuteron.resources.errors import BadRequest
 from deuteron.resources.hosts import dhcp_server, host
 from deuteron.resources.l3_errors import NoHostForDistributedRouters, RouterCannotBeConverted
 from deuteron.resources.resource import Item, Resource
@@ -34,8 +34,6 @@ def check(call: Call, row: Item, *, ha: bool, distributed: bool, up: bool) -> No
 
     And RouterCannotBeConverted where there are no hosts for what it is to become.
     """
-    if distributed != row["distributed"]:
-        raise NotBuiltYet(what="routers that become distributed, or central")
     if call.settings.strict_router_mode_change and up:
         what = "HA" if ha != row["ha"] else "distributed"
         raise BadRequest(
