@@ -246,6 +246,21 @@ def test_default_rules_are_what_new_groups_begin_with(api: Client, group: str) -
     assert api.get(f"{path}/{made['id']}").error == "DefaultSecurityGroupRuleNotFound"
 
 
+def test_a_default_rule_names_what_is_there(api: Client, group: str) -> None:
+    nobody = "11111111-1111-4111-8111-111111111111"
+    refused = [
+        post(api, "default_security_group_rule", direction="ingress", **{remote: nobody}).error
+        for remote in ("remote_group_id", "remote_address_group_id")
+    ]
+    assert refused == ["SecurityGroupNotFound", "AddressGroupNotFound"]
+    assert post(api, "default_security_group_rule", direction="ingress", remote_group_id="").status == 400
+    kept = make(api, "default_security_group_rule", direction="ingress", remote_group_id=group)
+    assert len(make(api, "security_group", name="before")["security_group_rules"]) == 3
+    assert api.delete(f"/security-groups/{group}").status == 204
+    assert api.get(f"/default-security-group-rules/{kept['id']}").status == 404, "it goes with its group"
+    assert len(make(api, "security_group", name="after")["security_group_rules"]) == 2
+
+
 def test_address_groups(api: Client, group: str) -> None:
     listed = ["10.0.0.0/8", "10.0.0.0/8", "fd00::/8", "192.0.2.7"]
     made = make(api, "address_group", name="partners", addresses=listed)

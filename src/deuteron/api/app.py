@@ -20,7 +20,13 @@ from deuteron.resources.errors import NeutronError
 from deuteron.settings import KeystoneSettings, ServerSettings
 from deuteron.store import Database
 
-_PARTS = ("deuteron.api.agents", "deuteron.api.quotas", "deuteron.api.tags", "deuteron.api.v1")
+_PARTS = (
+    "deuteron.api.agents",
+    "deuteron.api.openapi_v2",
+    "deuteron.api.quotas",
+    "deuteron.api.tags",
+    "deuteron.api.v1",
+)
 
 
 def app(settings: ServerSettings, db: Database, keystone: KeystoneSettings | None = None) -> Starlette:

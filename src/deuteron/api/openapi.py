@@ -12,7 +12,7 @@ from deuteron.api.operation import NDJSON, Operation
 
 _REF = "#/components/schemas/{name}"
 _JSON = "application/json"
-_ERROR = {
+ERROR = {
     "type": "object",
     "description": "What is wrong, as Neutron says it.",
     "properties": {
@@ -42,7 +42,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "version": __version__,
         },
         "paths": paths,
-        "components": {"schemas": {**components, "Error": _ERROR}},
+        "components": {"schemas": {**components, "Error": ERROR}},
     }
 
 

@@ -40,7 +40,7 @@ class _Endpoint:
         self.resource = resource
 
     def routes(self) -> list[Route]:
-        resource, path = self.resource, f"/v2.0/{_path(self.services, self.resource)}"
+        resource, path = self.resource, f"/v2.0/{self.services.registry.path(self.resource)}"
         found = [Route(path + "/{id}", self.show, methods=["GET"])]
         if resource.listable:
             found.append(Route(path, self.listing, methods=["GET"]))
@@ -235,13 +235,6 @@ def _bulk_item(resource: Resource, one: Any) -> Any:
     if isinstance(one, dict) and isinstance(one.get(resource.member), dict) and len(one) == 1:
         return one[resource.member]
     return one
-
-
-def _path(services: Services, resource: Resource) -> str:
-    if not resource.parent:
-        return resource.path
-    above = next(one for one in services.registry.resources.values() if one.name == resource.parent)
-    return f"{above.path}/{{parent}}/{resource.path}"
 
 
 def _parent(request: Request) -> str:

@@ -2,14 +2,14 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import String
 
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Type
-from deuteron.resources.types import empty_if_null, integer, is_uuid, known_keys, list_of, shown
-from deuteron.store import Json
+from deuteron.resources.types import UUID, empty_if_null, integer, is_uuid, known_keys, list_of, shown
 
 _FAMILY = integer(4, 6)
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -112,14 +112,33 @@ def _address_pair(value: Any) -> dict[str, str]:
     return pair
 
 
-IP = Type(_address, String(45), _lenient(_address))
-IP_VERSION = Type(_ip_version, _FAMILY.column, _FAMILY.from_query)
-CIDR = Type(_cidr, String(49), _lenient(_cidr))
-MAC = Type(_mac, String(17), _lenient(_mac))
+_IP = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
+_PREFIX = {"type": "string", "description": "An address, a slash, the length of the prefix"}
+_MAC_TEXT = {"type": "string", "pattern": "^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$"}
+
+
+def _keys(required: Sequence[str] = (), **properties: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a dictionary with these keys and no others."""
+    described = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**described, "required": list(required)} if required else described
+
+
+_FIXED_IP = _keys(subnet_id=UUID.schema, ip_address=_IP)
+
+IP = Type(_address, String(45), _lenient(_address), _IP)
+IP_VERSION = Type(_ip_version, _FAMILY.column, _FAMILY.from_query, {"enum": [4, 6]})
+CIDR = Type(_cidr, String(49), _lenient(_cidr), _PREFIX)
+MAC = Type(_mac, String(17), _lenient(_mac), _MAC_TEXT)
 MAC_OR_ANY = empty_if_null(MAC, UNSET)
 """Null asks for one that is made."""
-FIXED_IPS = Type(_fixed_ips, None)
-POOLS = Type(list_of(_pool, what="pool").convert, Json())
-NAMESERVERS = list_of(_nameserver, what="nameserver")
-ROUTES = list_of(_route, what="hostroute")
-ADDRESS_PAIRS = list_of(_address_pair, what="address pair")
+FIXED_IPS = Type(_fixed_ips, None, schema={"type": "array", "items": {**_FIXED_IP, "minProperties": 1}})
+POOLS = list_of(_pool, what="pool", schema=_keys(("start", "end"), start=_IP, end=_IP))
+NAMESERVERS = list_of(_nameserver, what="nameserver", schema=_IP)
+ROUTES = list_of(
+    _route, what="hostroute", schema=_keys(("destination", "nexthop"), destination=_PREFIX, nexthop=_IP)
+)
+ADDRESS_PAIRS = list_of(
+    _address_pair,
+    what="address pair",
+    schema=_keys(("ip_address",), ip_address={"anyOf": [_IP, _PREFIX]}, mac_address=_MAC_TEXT),
+)

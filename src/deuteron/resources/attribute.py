@@ -3,8 +3,8 @@
 A table's column, the validation of requests, filters and sorting all come from this declaration.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import UNSET
@@ -24,12 +24,13 @@ class Type:
 
     `convert` takes what JSON gave and returns the canonical value; it raises ValueError with the
     reason. `column` is how it is stored; None if it never is. `from_query` converts the text of a
-    filter.
+    filter. `schema` is the JSON Schema of canonical values, for the API's description; it checks nothing.
     """
 
     convert: Callable[[Any], Any]
     column: TypeEngine[Any] | None
     from_query: Callable[[str], Any] = _as_text
+    schema: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,13 @@ class Registry:
     aliases: Mapping[str, Alias]
     rules: Mapping[str, str]
 
+    def path(self, resource: Resource) -> str:
+        """Return the path of a resource's collection below /v2.0, with `{parent}` where one is needed."""
+        if not resource.parent:
+            return resource.path
+        above = next(one for one in self.resources.values() if one.name == resource.parent)
+        return f"{above.path}/{{parent}}/{resource.path}"
+
 
 @cache
 def load() -> Registry:

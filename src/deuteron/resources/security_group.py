@@ -112,7 +112,7 @@ def update(call: Call, row: Item, changes: Item) -> Item:
 
 
 def delete(call: Call, row: Item) -> None:
-    """Delete a group that no port has, with its rules and those of other groups that name it."""
+    """Delete a group that no port has, with its rules and those, also default ones, that name it."""
     if _has_ports(call, row["id"]):
         raise SecurityGroupInUse(id=row["id"])
     if row["name"] == DEFAULT and not call.admin:
@@ -121,6 +121,9 @@ def delete(call: Call, row: Item) -> None:
     naming = rule.table.c.remote_group_id == row["id"]
     for other in rows.where(call, rule, naming, rule.table.c.security_group_id != row["id"]):
         delete_rule(call, other)
+    templated = templates.resource.table.c.remote_group_id == row["id"]
+    for template in rows.where(call, templates.resource, templated):
+        rows.remove(call, templates.resource, template["id"])
     rows.remove(call, resource, row["id"])
 
 
@@ -159,15 +162,26 @@ def create_rule(call: Call, values: Item) -> Item:
     values = security_rules.checked(values)
     group = rows.get(call, resource, values["security_group_id"], lock=True)
     values["project_id"] = values["project_id"] or group["project_id"]
-    if values["remote_group_id"]:
-        rows.get(call, resource, values["remote_group_id"])
-    if values["remote_address_group_id"]:
-        rows.get(call, address_group, values["remote_address_group_id"])
+    _check_remote(call, values)
     for known in rows.where(call, rule, rule.table.c.security_group_id == group["id"]):
         if security_rules.meaning(known) == security_rules.meaning(values):
             raise SecurityGroupRuleExists(rule_id=known["id"])
     rows.change(call, resource, group, {})
     return rows.create(call, rule, values)
+
+
+def _check_remote(call: Call, values: Mapping[str, Any]) -> None:
+    """Raise not found unless the groups that a rule names are there."""
+    if values["remote_group_id"]:
+        rows.get(call, resource, values["remote_group_id"])
+    if values["remote_address_group_id"]:
+        rows.get(call, address_group, values["remote_address_group_id"])
+
+
+def _created_template(call: Call, row: Item, values: Mapping[str, Any]) -> None:  # noqa: ARG001
+    """A default rule that names what is not there would keep every new group from being made."""
+    own = row["remote_group_id"] == templates.PARENT
+    _check_remote(call, {**row, "remote_group_id": None} if own else row)
 
 
 def update_rule(call: Call, row: Item, changes: Item) -> Item:
@@ -254,6 +268,7 @@ DECLARES = (
     resource,
     rule,
     Extension(resource="address_group", name="rules", deleting=_deleting_address_group),
+    Extension(resource="default_security_group_rule", name="remote", created=_created_template),
     Alias(alias="security-group", name="security-group", description="The security groups extension."),
     Alias(
         alias="stateful-security-group",

@@ -5,7 +5,7 @@ rendered file or a header are `name`, `label`... and have no control characters.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Integer, String, Text
@@ -106,22 +106,29 @@ def _dictionary(value: Any) -> dict[str, Any]:
 
 def text(limit: int) -> Type:
     """Text of several lines, up to `limit` characters."""
-    return Type(lambda value: _text(value, limit), String(limit) if limit <= 4096 else Text())
+    column = String(limit) if limit <= 4096 else Text()
+    return Type(lambda value: _text(value, limit), column, schema={"type": "string", "maxLength": limit})
 
 
 def line(limit: int = NAME_LENGTH) -> Type:
     """Text without control characters, up to `limit` characters."""
-    return Type(lambda value: _line(value, limit), String(limit))
+    schema = {"type": "string", "maxLength": limit}
+    return Type(lambda value: _line(value, limit), String(limit), schema=schema)
 
 
 def or_null(of: Type) -> Type:
     """This type, or null."""
-    return Type(lambda value: None if value is None else of.convert(value), of.column, of.from_query)
+    schema = {"anyOf": [of.schema, {"type": "null"}]} if of.schema else {}
+    return Type(lambda value: None if value is None else of.convert(value), of.column, of.from_query, schema)
 
 
 def empty_if_null(of: Type, empty: Any) -> Type:
     """This type; null means the empty value."""
-    return Type(lambda value: empty if value is None else of.convert(value), of.column, of.from_query)
+
+    def convert(value: Any) -> Any:
+        return empty if value is None else of.convert(value)
+
+    return Type(convert, of.column, of.from_query, of.schema)
 
 
 def integer(low: int, high: int) -> Type:
@@ -139,7 +146,8 @@ def integer(low: int, high: int) -> Type:
         number = _integer(value)
         return number if -(2**31) <= number < 2**31 else -(2**31)
 
-    return Type(convert, Integer() if high < 2**31 else BigInteger(), from_query)
+    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return Type(convert, Integer() if high < 2**31 else BigInteger(), from_query, schema)
 
 
 def one_of(*values: Any) -> Type:
@@ -150,11 +158,16 @@ def one_of(*values: Any) -> Type:
             raise ValueError(f"{shown(value)} is not in {list(values)}")
         return value
 
-    return Type(convert, String(64))
+    return Type(convert, String(64), schema={"enum": list(values)})
 
 
-def list_of(item: Callable[[Any], Any], unique: bool = True, what: str = "item") -> Type:
-    """A list, converted item by item; null is the empty list."""
+def list_of(
+    item: Callable[[Any], Any],
+    unique: bool = True,
+    what: str = "item",
+    schema: Mapping[str, Any] | None = None,
+) -> Type:
+    """A list, converted item by item; null is the empty list. `schema` is that of an item."""
 
     def convert(value: Any) -> list[Any]:
         if value is None:
@@ -166,7 +179,7 @@ def list_of(item: Callable[[Any], Any], unique: bool = True, what: str = "item")
             _refuse_duplicates(items, what)
         return items
 
-    return Type(convert, Json())
+    return Type(convert, Json(), schema={"type": "array", "items": schema or {}})
 
 
 def _refuse_duplicates(items: Sequence[Any], what: str) -> None:
@@ -227,13 +240,14 @@ def _name(value: Any) -> str:
     return name
 
 
-NAME = Type(_name, String(NAME_LENGTH))
-BOOLEAN = Type(_boolean, Boolean(), _boolean)
-UUID = Type(_uuid, String(ID_LENGTH))
-DICTIONARY = Type(_dictionary, Json())
-UUIDS = list_of(_uuid)
-STRINGS = list_of(lambda value: _line(value, NAME_LENGTH))
-DNS_NAME = Type(_dns_name, String(255))
-DNS_DOMAIN = Type(_dns_domain, String(255))
+_LINE = line()
+NAME = Type(_name, String(NAME_LENGTH), schema=_LINE.schema)
+BOOLEAN = Type(_boolean, Boolean(), _boolean, {"type": "boolean"})
+UUID = Type(_uuid, String(ID_LENGTH), schema={"type": "string", "format": "uuid"})
+DICTIONARY = Type(_dictionary, Json(), schema={"type": "object"})
+UUIDS = list_of(_uuid, schema=UUID.schema)
+STRINGS = list_of(_LINE.convert, schema=_LINE.schema)
+DNS_NAME = Type(_dns_name, String(255), schema=_LINE.schema)
+DNS_DOMAIN = Type(_dns_domain, String(255), schema=_LINE.schema)
 DERIVED = Type(_never, None)
 """Only shown."""
