@@ -137,3 +137,4 @@ def test_a_bridge_of_a_hypervisor_is_taken_over_only_with_instances_in_it() -> N
     assert not adopted("tap1", "eth0")
     assert not adopted(addr_info=ADDRESS)
     assert not adopted(linkinfo={"info_kind": "veth"})
+    assert not adopted(ifalias="mine")

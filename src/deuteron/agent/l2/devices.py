@@ -149,10 +149,11 @@ def _physical(todo: Work, network: Network, device: str, links: Mapping[str, Lin
 def _is_hypervisors(link: Link, members: Collection[str]) -> bool:
     """Return whether a bridge that is not ours was made for us.
 
-    Who plugs an instance makes the bridge of its network if that is not there yet. Such a one has no address,
-    and nothing is in it but instances.
+    Who plugs an instance makes the bridge of its network if that is not there yet. Such a one has no address
+    and no alias, and nothing is in it but instances.
     """
-    if names.is_ours(link) or link.get("linkinfo", {}).get("info_kind") != "bridge":
+    claimed = names.is_ours(link) or link.get("ifalias")
+    if claimed or link.get("linkinfo", {}).get("info_kind") != "bridge":
         return False
     addresses = [info for info in link.get("addr_info", ()) if info.get("scope") != "link"]
     return not addresses and all(member.startswith("tap") for member in members)
