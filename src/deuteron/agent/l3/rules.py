@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from deuteron.agent import names
+from deuteron.agent.l3 import forwardings
 from deuteron.plan.units import FloatingIP, Router
 
 TABLE = "deuteron"
@@ -89,9 +90,11 @@ def _translation(router: Router, floating_ips: Sequence[FloatingIP]) -> str:
     if router.gateway is None or outside is None:
         return ""
     device = names.gateway_device(router.gateway.id)
-    to_fixed = {f.floating_ip: f.fixed_ip for f in floating_ips}
+    whole = [f for f in floating_ips if f.fixed_ip]
+    forwarded = forwardings.maps(floating_ips)
+    to_fixed = {f.floating_ip: f.fixed_ip for f in whole}
     to_floating: dict[str, str] = {}
-    for floating_ip in floating_ips:
+    for floating_ip in whole:
         to_floating.setdefault(floating_ip.fixed_ip, floating_ip.floating_ip)
     snat = f"    meta nfproto ipv4 snat ip to {outside}\n" if router.snat else ""
     return f"""\
@@ -101,14 +104,16 @@ def _translation(router: Router, floating_ips: Sequence[FloatingIP]) -> str:
   map fixed_to_floating {{
     type ipv4_addr : ipv4_addr
 {_elements(to_floating)}  }}
-  chain prerouting {{
+{forwarded}  chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
+{forwardings.IN if forwarded else ""}\
     dnat ip to ip daddr map @floating_to_fixed
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     iifname != "{device}" oifname != "{device}" ct status dnat goto hairpin
     oifname != "{device}" return
+{forwardings.OUT if forwarded else ""}\
     snat ip to ip saddr map @fixed_to_floating
 {snat}  }}
   chain hairpin {{
