@@ -21,7 +21,9 @@ from deuteron.agent.l2.bridge import BridgeManager
 from deuteron.agent.manager import Manager
 from deuteron.agent.metadata.manager import MetadataManager
 from deuteron.agent.plan import PlanFile
+from deuteron.agent.qos import features
 from deuteron.agent.qos.manager import QosManager
+from deuteron.agent.qos.routers import AddressLimits
 from deuteron.agent.reconciler import Reconciler
 from deuteron.agent.reporter import Reporter
 from deuteron.agent.settings import AgentSettings, ParsedSettings, parse
@@ -73,8 +75,10 @@ def run(settings: AgentSettings) -> int:
 def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) -> None:
     firewall = FirewallManager()
     l2: Layer2 = BridgeManager(context, firewall.refusal)
-    qos = QosManager()
-    managers: list[Manager] = [firewall, l2, qos, *_managers(settings, parsed, context)]
+    if lacks := features.lacks():
+        log.warning("%s; ports, floating IPs and gateways have no such limits here", lacks)
+    qos = QosManager(lacks)
+    managers: list[Manager] = [firewall, l2, qos, *_managers(settings, parsed, context, lacks)]
     plan_file = PlanFile(context.state_dir / "plan.ndjson", context.run_dir / "plan-confirmed")
     reconciler = Reconciler(plan_file, managers, context.status)
 
@@ -105,11 +109,15 @@ def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) ->
         thread.start()
 
 
-def _managers(settings: AgentSettings, parsed: ParsedSettings, context: Context) -> list[Manager]:
-    """Return what the roles ask for, in the order in which one builds on the other."""
+def _managers(settings: AgentSettings, parsed: ParsedSettings, context: Context, lacks: str) -> list[Manager]:
+    """Return what the roles ask for, in the order in which one builds on the other.
+
+    `lacks` says why this host cannot limit bandwidth.
+    """
     managers: list[Manager] = []
     if "l3" in parsed.roles:
         managers += l3.managers(context, settings.uplink_check_interval)
+        managers.append(AddressLimits(lacks))
     if "dhcp" in parsed.roles:
         managers.append(DhcpManager(context, settings.dhcp_lease_duration))
     if "metadata" in parsed.roles:

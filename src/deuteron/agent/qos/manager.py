@@ -1,13 +1,12 @@
 """Keeps what the ports of this host are held to as planned."""
 
-import logging
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from deuteron.agent import names
-from deuteron.agent.qos import features, marking, shaping
+from deuteron.agent.qos import marking, shaping
 from deuteron.agent.qos.marking import NONE, Rules
 from deuteron.agent.qos.shaping import Held
 from deuteron.agent.system import ip, nft, tc
@@ -17,7 +16,6 @@ from deuteron.plan.units import Qos, Unit
 _PREFIX = names.shaper("")
 Links = Mapping[str, Mapping[str, Any]]
 """Device -> what `ip link show` says of it."""
-log = logging.getLogger(__name__)
 
 
 class QosManager:
@@ -26,10 +24,9 @@ class QosManager:
     kinds: tuple[type[Unit], ...] = (Qos,)
     pending = False
 
-    def __init__(self) -> None:
-        self._lacks = features.lacks()
-        if self._lacks:
-            log.warning("%s; ports are connected without such limits", self._lacks)
+    def __init__(self, lacks: str) -> None:
+        """`lacks` says why this host cannot limit bandwidth; "" when it can."""
+        self._lacks = lacks
         self._units: dict[str, Qos] = {}
         self._ports: dict[str, str] = {}  # device -> port, gone ones too until they are dealt with
         self._dirty: set[str] = set()  # ports
@@ -136,7 +133,7 @@ class QosManager:
         if "egress" in wanted:
             if there and not ours:
                 raise ValueError(f"a device {shaper} that is not ours is in the way: remove or rename it")
-            work.make += [] if there else _make(shaper)
+            work.make += [] if there else shaping.make(shaper)
             work.queue += shaping.root(shaper, wanted["egress"], Held())
             work.queue += shaping.redirect(tap, shaper, has) if plugged else []
         elif ours:
@@ -163,15 +160,6 @@ def _do(todo: Mapping[str, _Work]) -> dict[str, str]:
     problems |= tc.batch_groups(well)
     tc.batch_groups({id_: work.undo for id_, work in todo.items() if work.undo})
     return problems | ip.batch_groups({id_: work.remove for id_, work in todo.items() if work.remove})
-
-
-def _make(shaper: str) -> list[str]:
-    address = names.device_mac(shaper)
-    return [
-        f"link add {shaper} address {address} type ifb",
-        f"link set {shaper} alias {names.ALIAS} addrgenmode none",
-        f"link set {shaper} up",
-    ]
 
 
 def _exists(device: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deuteron.agent import names
 from deuteron.plan.units import Limit
 
 HANDLE = "de07:"
@@ -90,6 +91,15 @@ def held(qdiscs: Iterable[Mapping[str, Any]]) -> dict[str, Held]:
         elif one["kind"] in ("clsact", "ingress"):
             found[one["dev"]] = Held(before.root, before.kind, filters=True)
     return found
+
+
+def make(shaper: str) -> list[str]:
+    """Return the commands of `ip` that make a device for queues."""
+    return [
+        f"link add {shaper} address {names.device_mac(shaper)} type ifb",
+        f"link set {shaper} alias {names.ALIAS} addrgenmode none",
+        f"link set {shaper} up",
+    ]
 
 
 def root(device: str, wanted: Bucket | None, has: Held) -> list[str]:
