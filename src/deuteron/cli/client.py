@@ -68,13 +68,19 @@ def stream(endpoint: str, path: str, query: Query | None = None) -> Iterator[Any
 
 def find_router(endpoint: str, wanted: str) -> dict[str, Any]:
     """Return the router with this id, or the only one with this name. Raises Failed."""
+    return find(endpoint, "router", wanted)
+
+
+def find(endpoint: str, kind: str, wanted: str) -> dict[str, Any]:
+    """Return the router, network or port with this id, or the only one with this name. Raises Failed."""
     for key in ("id", "name"):
-        found: list[dict[str, Any]] = ask(endpoint, "GET", "/v2.0/routers", query={key: wanted})["routers"]
+        listed = ask(endpoint, "GET", f"/v2.0/{kind}s", query={key: wanted})
+        found: list[dict[str, Any]] = listed[f"{kind}s"]
         if len(found) == 1:
             return found[0]
         if found:
-            raise Failed(f"{len(found)} routers are called {wanted}: give the id")
-    raise Failed(f"there is no router {wanted}")
+            raise Failed(f"{len(found)} {kind}s are called {wanted}: give the id")
+    raise Failed(f"there is no {kind} {wanted}")
 
 
 @contextmanager
