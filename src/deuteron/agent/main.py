@@ -18,6 +18,7 @@ from deuteron.agent.firewall.manager import FirewallManager
 from deuteron.agent.follower import Follower
 from deuteron.agent.l2 import Layer2
 from deuteron.agent.l2.bridge import BridgeManager
+from deuteron.agent.l2.subports import SubportManager
 from deuteron.agent.manager import Manager
 from deuteron.agent.metadata.manager import MetadataManager
 from deuteron.agent.plan import PlanFile
@@ -75,14 +76,21 @@ def run(settings: AgentSettings) -> int:
 def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) -> None:
     firewall = FirewallManager()
     l2: Layer2 = BridgeManager(context, firewall.refusal)
+    subports = SubportManager()
     if lacks := features.lacks():
         log.warning("%s; ports, floating IPs and gateways have no such limits here", lacks)
     qos = QosManager(lacks)
-    managers: list[Manager] = [firewall, l2, qos, *_managers(settings, parsed, context, lacks)]
+    managers: list[Manager] = [firewall, subports, l2, qos, *_managers(settings, parsed, context, lacks)]
     plan_file = PlanFile(context.state_dir / "plan.ndjson", context.run_dir / "plan-confirmed")
     reconciler = Reconciler(plan_file, managers, context.status)
 
-    watchers = [firewall, l2, qos, *(manager for manager in managers if isinstance(manager, MetadataManager))]
+    watchers: list[Layer2] = [
+        firewall,
+        subports,
+        l2,
+        qos,
+        *(manager for manager in managers if isinstance(manager, MetadataManager)),
+    ]
 
     l3.connect(managers, reconciler.wake)
 

@@ -43,6 +43,16 @@ def shaper(port: str) -> str:
     return f"ifb{port[:11]}"
 
 
+def subport(port: str) -> str:
+    """Return the name of the far end of a subport's tap: where its frames get their VLAN tag."""
+    return f"sub{port[:11]}"
+
+
+def is_subport(device: str) -> bool:
+    """Return whether a device has the name of such an end."""
+    return device.startswith("sub") and len(device) == len("sub") + 11
+
+
 def router_namespace(router: str) -> str:
     """Return the name of a router's namespace."""
     return f"qrouter-{router}"
