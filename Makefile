@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEBIAN := conntrack dnsmasq-base haproxy iproute2 iputils-ping keepalived kmod make nftables postgresql procps python3-venv radvd udhcpc
 
-.PHONY: help install system demo test test-keystone check bench drill lock clean
+.PHONY: help install system demo test test-keystone fuzz tempest check bench drill lock clean
 help:
-	@echo "make demo | test | check | bench | drill"
+	@echo "make demo | test | check | bench | drill | fuzz | tempest"
 
 # Debian packages, only when one is missing.
 system:
@@ -44,6 +44,10 @@ test: check
 test-keystone: install
 	@test -x .keystone/bin/keystone-manage || { python3 -m venv .keystone && .keystone/bin/pip install -q keystone==30.0.0 gunicorn; }
 	DEUTERON_TEST_KEYSTONE=$(CURDIR)/.keystone $(BIN)/pytest -q -p no:xdist tests/access/real_keystone.py
+
+# 20,000 requests that schemathesis makes of GET /openapi.json; ARGS="--examples 100 --seed 7" for more and others.
+fuzz: install
+	@$(BIN)/python -m tests.oracle.fuzz $(ARGS)
 
 bench: install
 	@$(BIN)/deuteron bench $(ARGS)
