@@ -7,7 +7,7 @@ from deuteron.agent.system import ip, tc
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Limit
 
-_REMEDY = "modprobe ifb sch_tbf sch_ingress cls_u32 act_mirred"
+_REMEDY = "modprobe ifb sch_tbf sch_htb sch_ingress cls_u32 act_mirred"
 
 
 def lacks() -> str:
@@ -21,6 +21,7 @@ def _attempt() -> list[str]:
     try:
         ip.batch(["link add probe type ifb"])
         tc.batch([*shaping.root("probe", wanted, Held()), *shaping.redirect("probe", "lo", Held())])
+        tc.batch([f"qdisc add dev lo root handle {shaping.HANDLE} htb"])
     except SystemCommandError as error:
         return [str(error)]
     return []
