@@ -9,16 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from deuteron.cli import drain as drain_command
-from deuteron.placement import moves
 from tests.cli.conftest import Command
 from tests.placement.cloud import Cloud
 from tests.placement.steps import active, open_on, routers_of
 
 
 @pytest.fixture
-def busy(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+def busy(cloud: Cloud) -> Iterator[Cloud]:
     """A cloud whose agents work by themselves, and have no connections to copy."""
-    monkeypatch.setattr(moves, "COPY_SECONDS", 0.1)
     for name in ("net1", "net2", "net3"):
         cloud.agent(name)
     ended = threading.Event()

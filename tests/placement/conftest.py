@@ -4,14 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deuteron.placement import moves
 from tests.placement.cloud import Cloud
-
-
-@pytest.fixture(autouse=True)
-def _no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Agents that pretend have no connections to copy."""
-    monkeypatch.setattr(moves, "COPY_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -143,7 +143,6 @@ def test_a_router_whose_move_fails_is_told_and_tried_again(
 ) -> None:
     patience = moves.PATIENCE
     monkeypatch.setattr(moves, "PATIENCE", {**patience, "build": 0.3})
-    monkeypatch.setattr(moves, "COPY_SECONDS", 0.0)
     monkeypatch.setattr(drains, "RETRY_SECONDS", 0.5)
     monkeypatch.setattr(service, "RETRY_SECONDS", 0.5)
     monkeypatch.setattr(service, "SWEEP_SECONDS", 0.3)

@@ -4,12 +4,13 @@ import time
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Table
 
 from deuteron.placement import moves, planned
 from deuteron.placement.service import Placement
-from deuteron.plan.units import Dhcp, Election, Lease, Remote
+from deuteron.plan.units import Dhcp, Election, Lease, Remote, Router
 from deuteron.resources import hosts, scheduling
 from deuteron.resources.call import Call
 from tests.placement.cloud import Cloud
@@ -179,6 +180,25 @@ def test_a_plain_router_moves_without_a_gap(three: Cloud) -> None:
     assert all(move(three, router, target))
     three.until(lambda: set(routers_of(three, router)) == {target})
     assert open_on(three, router) == {target}
+
+
+def test_a_move_waits_until_its_target_was_told_all_connections(three: Cloud) -> None:
+    router = three.create("routers", ha=False)["id"]
+    three.until(lambda: open_on(three, router))
+    source = active(three, router)
+    target = another(three, source)
+    agent = three.agents[target]
+    agent.report = msgspec.structs.replace(agent.report, copying=(router,))
+    three.call(lambda call: planned.move(call, router, target))
+    three.until(lambda: router in agent.units(Router))
+    for _ in range(20):
+        for one in three.agents.values():
+            one.step()
+        time.sleep(0.01)
+    assert last_move(three, router)["phase"] == "build"
+    assert open_on(three, router) == {source}
+    agent.report = msgspec.structs.replace(agent.report, copying=())
+    three.until(lambda: open_on(three, router) == {target})
 
 
 def test_moves_that_make_no_sense_are_refused(three: Cloud) -> None:

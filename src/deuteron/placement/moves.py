@@ -4,8 +4,8 @@ No election is ever asked to change: the router goes over to another one, which 
 The same machine changes who stands by, and makes a router redundant or plain: then target and source are the
 same, and that one's gate is open all the time.
 
-    requested -> build     twins on the new candidates, closed, which are given time to get copies of the open
-                           connections; the election that has the target active
+    requested -> build     twins on the new candidates, closed, which are told the open connections; the
+                           election that has the target active
     build     -> drain     the host that is left goes on forwarding with another source address
     drain     -> switch    all others follow the new election: the target opens and announces itself
     switch    -> overlap   both forward, until all that was on its way has arrived
@@ -34,10 +34,7 @@ from deuteron.resources.hosts import candidate_changed, election, router_candida
 from deuteron.store import Tx
 
 OVERLAP_SECONDS = 0.1
-COPY_SECONDS = 3.0
-"""So long a twin is given, from the beginning of its building, to get copies of the open connections: without
-them the first answers that reach it belong to nobody."""
-PATIENCE: Mapping[str, float] = {"build": 20, "drain": 5, "switch": 20, "close": 10}
+PATIENCE: Mapping[str, float] = {"build": 30, "drain": 5, "switch": 20, "close": 10}
 """Seconds that a phase may wait for agents."""
 _TOLD: Mapping[str, events.Kind] = {"build": "move_begun", "done": "move_done", "failed": "move_failed"}
 KEPT_SECONDS = 30 * 86400.0
@@ -60,7 +57,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     source_there: bool = True
     """Whether the source is a candidate still."""
     copied: bool = True
-    """Whether the target has had the time to get copies of the open connections, if anybody has any."""
+    """Whether the target was told the open connections, if anybody is there to tell them: without them the
+    first answers that reach it belong to nobody."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -83,7 +81,8 @@ def next_step(facts: Facts) -> Step | None:
                 return Step("drain", f"{facts.target} is ready")
             return Step("switch", f"{facts.target} is ready, and there is nobody to drain")
         case "build" if over:
-            return Step("failed", f"{facts.target} was not {'active' if built else 'built'} in time")
+            lacks = "built" if not built else "active" if not facts.ready else "told all connections"
+            return Step("failed", f"{facts.target} was not {lacks} in time")
         case "drain" if facts.source in facts.acknowledged or facts.source in facts.silent:
             return Step("switch", f"{facts.source} is draining")
         case "drain" if over:
@@ -185,9 +184,8 @@ def facts_of(tx: Tx, move: Any, cloud: Cloud, now: float) -> Facts:
         silent=cloud.silent,
         ready=move.election_id is None or active == target,
         source_there=move.source in candidates,
-        copied=target in move.previous
-        or move.source in (None, *cloud.silent)
-        or now - move.phase_since >= COPY_SECONDS,
+        copied=move.source in (None, *cloud.silent)
+        or not (target in candidates and candidates[target].copying),
     )
 
 

@@ -68,10 +68,12 @@ class Reports:
         problems = frozenset(report.problems)
         acknowledged = self._hub.acknowledged(name, report.revision, problems)
         followed = self._hub.followed(name, report.revision, problems)
+        told = self._hub.told(name, report.copying)
         statuses = self._statuses(name, report, up)
         row_changed = row != known.row
         contests = () if report.contests == known.contests else report.contests
-        if flush or row_changed or statuses or report.elections or contests or acknowledged or followed:
+        news = statuses or report.elections or contests or acknowledged or followed or told
+        if flush or row_changed or news:
             changes = _Changes(
                 name,
                 now,
@@ -81,6 +83,7 @@ class Reports:
                 contests,
                 acknowledged,
                 followed,
+                told,
                 flush,
                 self._dvr_base_mac,
                 self._tell_nova,
@@ -126,6 +129,7 @@ class _Changes(msgspec.Struct, frozen=True):
     contests: tuple[ContestReport, ...]
     acknowledged: list[Candidate]
     followed: list[Part]
+    told: list[Candidate]
     seen: dict[str, float]
     dvr_base_mac: str
     tell_nova: bool
@@ -145,6 +149,7 @@ class _Changes(msgspec.Struct, frozen=True):
         elections.weigh(tx, self.host, self.contests, self.now)
         if self.elections:
             ha_ports.follow_status(tx, self.host)
+        _tell(tx, self.told)
         _acknowledge(tx, self.acknowledged)
         _follow(tx, self.followed)
         return deleted
@@ -263,6 +268,14 @@ def _acknowledge(tx: Tx, candidates: Iterable[Candidate]) -> None:
         )
         values = {"applied": candidate.version}
         if tx.execute(update(router_candidate).where(*mine).values(values)).rowcount:
+            candidate_changed(tx, candidate.router, candidate.host)
+
+
+def _tell(tx: Tx, candidates: Iterable[Candidate]) -> None:
+    for candidate in candidates:
+        c = router_candidate.c
+        mine = (c.router_id == candidate.router, c.host == candidate.host)
+        if tx.execute(update(router_candidate).where(*mine).values(copying=candidate.copying)).rowcount:
             candidate_changed(tx, candidate.router, candidate.host)
 
 

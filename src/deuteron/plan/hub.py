@@ -156,6 +156,15 @@ class Hub:
                 and not problems & {f"router/{candidate.router}", f"election/{candidate.election}"}
             ]
 
+    def told(self, host: str, copying: Collection[str]) -> list[Candidate]:
+        """Return the router candidates of a host that begin or end to be `copying`, as they are now."""
+        with self._lock:
+            return [
+                msgspec.structs.replace(candidate, copying=candidate.router in copying)
+                for candidate in self._plans.state.candidates.by("host", host)
+                if candidate.copying != (candidate.router in copying)
+            ]
+
     def followed(self, host: str, revision: str, problems: frozenset[str]) -> list[Part]:
         """Return those parts of routers being converted that a host has followed, and did not before.
 

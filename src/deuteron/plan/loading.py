@@ -299,6 +299,7 @@ def _candidates(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             draining=row.draining,
             version=row.version,
             applied=row.applied,
+            copying=row.copying,
         )
 
 

@@ -243,6 +243,8 @@ class Candidate(Row, frozen=True, kw_only=True):
     """Goes up whenever placement changes what this host must do."""
     applied: int = 0
     """The version that the host's agent has acknowledged."""
+    copying: bool = False
+    """It is still being told the connections that are open elsewhere."""
 
 
 class Part(Row, frozen=True, kw_only=True):

@@ -500,6 +500,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Always all that the plan asks for."""
     uplinks: tuple[UplinkReport, ...] = ()
     """Always all that are known to answer or not to."""
+    copying: tuple[str, ...] = ()
+    """Routers that this host is to be ready to open, but is still being told the connections of."""
     agent_mode: Literal["legacy", "dvr", "dvr_snat", "dvr_no_external"] = "legacy"
     """What its l3 role is there for, as Neutron names it: central parts (legacy), distributed parts (dvr), or
     both (dvr_snat); without an external network: dvr_no_external."""

@@ -161,8 +161,12 @@ router_candidate = Table(
     Column("draining", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
     Column("applied", Integer, nullable=False),
+    Column("copying", Boolean, nullable=False, default=False),
 )
-"""`version` goes up with each change that the host must follow, `applied` is the one that it has followed."""
+"""`version` goes up with each change that the host must follow, `applied` is the one that it has followed.
+
+One that was built to take over is `copying` as long as it is told the connections that are open elsewhere.
+"""
 
 router_move = Table(
     "router_move",
