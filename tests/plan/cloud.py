@@ -10,7 +10,7 @@ from deuteron.resources import owners
 from deuteron.resources.distribution import Rung
 
 HOSTS = ["h1", "h2", "h3"]
-NETWORKS = ["n1", "n2"]
+NETWORKS = ["n1", "n2", "n3"]
 SUBNETS = ["s1", "s2", "s6"]
 PORTS = [f"p{i}" for i in range(7)]
 ROUTERS = ["r1", "r2"]
@@ -240,4 +240,38 @@ ports_often = st.one_of(
     _change(s.Router),
     _change(s.SecurityGroup),
 )
-histories = st.lists(ports_often, max_size=40)
+_inside = {"device_owner": owners.ROUTER_DISTRIBUTED_INTERFACE}
+_DISTRIBUTED: list[s.Row] = [
+    *(
+        s.Host(
+            id=name, vtep="192.0.2.1", roles=("l3",), agent_mode="dvr", dvr_mac="m", physical_networks=("x",)
+        )
+        for name in HOSTS[:2]
+    ),
+    s.Network(id="n1", type="vxlan", mtu=1450, vni=1),
+    s.Network(id="n2", type="vxlan", mtu=1450, vni=2),
+    s.Network(id="n3", type="flat", mtu=1500, physical_network="x"),
+    s.Subnet(id="s1", network="n1", cidr="10.0.0.0/24"),
+    s.Router(id="r1", number=1, rung=6, routes=(("10.5.0.0/16", "10.0.0.9"),)),
+    s.Router(id="r2", number=2, rung=6),
+    s.Port(id="p0", network="n1", mac="a", device_id="r1", fixed_ips=(("s1", "10.0.0.1"),), **_inside),
+    s.Port(id="p1", network="n1", mac="b", device_id="r2", fixed_ips=(("s1", "10.0.0.9"),), **_inside),
+    s.Port(id="p2", network="n3", mac="c", device_id="r1", device_owner=owners.ROUTER_GATEWAY),
+    s.Port(
+        id="p3",
+        network="n1",
+        mac="d",
+        device_id="r1",
+        device_owner=owners.ROUTER_SNAT,
+        fixed_ips=(("s1", "10.0.0.2"),),
+    ),
+    s.Port(id="p4", network="n2", mac="e", device_id="i1", host="h1", fixed_ips=(("s2", "10.0.0.7"),)),
+    s.Port(id="p5", network="n3", mac="f", host="h1", device_owner=owners.AGENT_GATEWAY),
+    s.Port(id="p6", network="n2", mac="g", device_id="r1", **_inside),
+    s.FloatingIP(id="f1", floating_ip="203.0.113.9", router="r1", port="p4", fixed_ip="10.0.0.7"),
+]
+distributed = [Change(type(row), row.id, row) for row in _DISTRIBUTED]
+"""Two distributed routers, of which one leads to the other, and a floating IP behind the first."""
+
+_random = st.lists(ports_often, max_size=40)
+histories = st.one_of(_random, _random.map(lambda changes: [*distributed, *changes]))
