@@ -1,0 +1,266 @@
+"""Distributed routers in plans: one small cloud, host by host, rung by rung.
+
+`blue` and `red` are networks of the distributed router r, whose central part is on net1 (active) and net2;
+vm1 (blue) runs on c1, vm2 (red) on c2, vm3 (blue) on `old`, which carries no parts. `ext` is the external
+network, on net1, net2 and c1.
+"""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deuteron.plan import floating
+from deuteron.plan import state as s
+from deuteron.plan import units as u
+from deuteron.plan.compute import units
+from deuteron.plan.plans import Change, Plans
+from deuteron.plan.state import State
+from deuteron.resources import owners
+from deuteron.resources.distribution import Rung
+
+HOSTS = {"net1": "dvr_snat", "net2": "dvr_snat", "c1": "dvr", "c2": "dvr", "old": "legacy"}
+WITH_EXTERNAL = ("net1", "net2", "c1", "old")
+
+
+def port(id_: str, network: str, *fixed: tuple[str, str], **more: Any) -> s.Port:
+    return s.Port(id=id_, network=network, mac=f"mac-{id_}", fixed_ips=fixed, **more)
+
+
+def rows(rung: int = Rung.DISTRIBUTED, rung_host: str = "") -> list[s.Row]:
+    guest = {"device_owner": "compute:nova"}
+    inside = {"device_owner": owners.ROUTER_DISTRIBUTED_INTERFACE, "device_id": "r"}
+    snat = {"device_owner": owners.ROUTER_SNAT, "device_id": "r"}
+    return [
+        *(
+            s.Host(
+                id=name,
+                vtep=f"192.0.2.{number}",
+                roles=("l2", "l3"),
+                agent_mode=mode,
+                physical_networks=("external",) if name in WITH_EXTERNAL else (),
+                dvr_mac=f"dvr-{name}" if mode != "legacy" else "",
+            )
+            for number, (name, mode) in enumerate(HOSTS.items(), 1)
+        ),
+        s.Network(id="blue", type="vxlan", mtu=1450, vni=1),
+        s.Network(id="red", type="vxlan", mtu=1450, vni=2),
+        s.Network(id="ext", type="flat", mtu=1500, physical_network="external"),
+        s.Subnet(id="b4", network="blue", cidr="10.1.0.0/24", gateway_ip="10.1.0.1"),
+        s.Subnet(id="b6", network="blue", cidr="fd00:1::/64", gateway_ip="fd00:1::1", ipv6_ra_mode="slaac"),
+        s.Subnet(id="r4", network="red", cidr="10.2.0.0/24", gateway_ip="10.2.0.1"),
+        s.Subnet(id="e4", network="ext", cidr="203.0.113.0/24", gateway_ip="203.0.113.1"),
+        port("vm1", "blue", ("b4", "10.1.0.11"), ("b6", "fd00:1::b"), host="c1", **guest),
+        port("vm2", "red", ("r4", "10.2.0.12"), host="c2", **guest),
+        port("vm3", "blue", ("b4", "10.1.0.13"), host="old", **guest),
+        port("unbound", "blue", ("b4", "10.1.0.14"), **guest),
+        port("qb4", "blue", ("b4", "10.1.0.1"), **inside),
+        port("qb6", "blue", ("b6", "fd00:1::1"), **inside),
+        port("qr", "red", ("r4", "10.2.0.1"), **inside),
+        port("sb", "blue", ("b4", "10.1.0.2"), ("b6", "fd00:1::2"), **snat),
+        port("sr", "red", ("r4", "10.2.0.2"), **snat),
+        port("qg", "ext", ("e4", "203.0.113.9"), device_owner=owners.ROUTER_GATEWAY, device_id="r"),
+        port("fg", "ext", host="c1", device_owner=owners.AGENT_GATEWAY),
+        s.Router(id="r", number=1, routes=(("10.9.0.0/16", "10.1.0.11"),), rung=rung, rung_host=rung_host),
+        s.Candidate(id="r/net1", router="r", host="net1", position=0, gate="election", election="e"),
+        s.Candidate(id="r/net2", router="r", host="net2", position=1, gate="election", election="e"),
+        s.Election(id="e", ha_network="ha", vrid=1, advert_ms=20, candidates=("net1", "net2"), active="net1"),
+        s.FloatingIP(id="f1", floating_ip="203.0.113.51", router="r", port="vm1", fixed_ip="10.1.0.11"),
+        s.FloatingIP(id="f2", floating_ip="203.0.113.52", router="r", port="vm2", fixed_ip="10.2.0.12"),
+    ]
+
+
+def made(rung: int = Rung.DISTRIBUTED, rung_host: str = "") -> State:
+    state = State()
+    for row in rows(rung, rung_host):
+        state.replace(type(row), row.id, row)
+    return state
+
+
+@pytest.fixture
+def state() -> State:
+    return made()
+
+
+def plan(state: State, host: str) -> dict[str, u.Unit]:
+    return units(state, host, "example.org")
+
+
+def part(state: State, host: str) -> u.DistributedRouter:
+    found = plan(state, host)["distributedrouter/r"]
+    assert isinstance(found, u.DistributedRouter)
+    return found
+
+
+def change(state: State, row: s.Row, **changes: object) -> None:
+    state.replace(type(row), row.id, msgspec.structs.replace(row, **changes))
+
+
+def port_of(state: State, id_: str) -> s.Port:
+    found = state.ports.get(id_)
+    assert found is not None
+    return found
+
+
+def test_a_compute_host_has_the_router_and_all_its_networks(state: State) -> None:
+    found = plan(state, "c1")
+    assert sorted(found) == [
+        "distributedrouter/r", "floatinggateway/ext", "floatingip/f1",
+        "neighbour/sb", "neighbour/sr", "neighbour/vm1", "neighbour/vm2", "neighbour/vm3",
+        "network/blue", "network/ext", "network/red", "port/vm1",
+        "remote/sb", "remote/sr", "remote/vm2", "remote/vm3",
+    ]  # fmt: skip
+    red = found["network/red"]
+    assert isinstance(red, u.Network)
+    assert red.vteps == ("192.0.2.1", "192.0.2.2", "192.0.2.4"), "the central part, and the other instance"
+    mine = part(state, "c1")
+    assert (mine.mac, mine.open, mine.external) == ("dvr-c1", True, "ext")
+    assert [one.id for one in mine.interfaces] == ["qb4", "qb6", "qr"]
+    assert mine.central == (("qb4", "10.1.0.2"), ("qb6", "fd00:1::2"), ("qr", "10.2.0.2"))
+    assert mine.routes == (("10.9.0.0/16", "10.1.0.11"),)
+    assert found["remote/sr"] == u.Remote(id="sr", network="red", mac="mac-sr", vtep="192.0.2.1", moves=True)
+    assert found["neighbour/vm1"] == u.Neighbour(
+        id="vm1", network="blue", mac="mac-vm1", addresses=("10.1.0.11", "fd00:1::b")
+    )
+
+
+def test_the_central_part_is_only_reached_by_ports_of_its_own(state: State) -> None:
+    twin = plan(state, "net1")["router/r"]
+    assert isinstance(twin, u.Router)
+    assert (twin.distributed, twin.interfaces, [one.id for one in twin.snat_ports]) == (
+        True,
+        (),
+        ["sb", "sr"],
+    )
+    assert "distributedrouter/r" not in plan(state, "net1"), "its own ports are no reason to carry a part"
+    assert "remote/qb4" not in plan(state, "old"), "nobody on the wire answers for the gateway"
+    assert "distributedrouter/r" not in plan(state, "old")
+
+
+def test_who_comes_later_is_told_as_a_small_delta(state: State) -> None:
+    plans = Plans(state, "example.org")
+    for host in HOSTS:
+        plans.follow(host)
+    new = port("vm4", "blue", ("b4", "10.1.0.15"), host="c2", device_owner="compute:nova")
+    deltas = plans.apply([Change(s.Port, "vm4", new)])
+    assert {host: sorted(delta) for host, delta in deltas.items()} == {
+        "c1": ["neighbour/vm4", "remote/vm4"],
+        "c2": ["neighbour/vm4", "port/vm4"],
+        "net1": ["remote/vm4"],
+        "net2": ["remote/vm4"],
+        "old": ["remote/vm4"],
+    }
+
+
+def test_addresses_that_no_port_has_for_its_own_are_asked_for_by_the_central_part(state: State) -> None:
+    pairs = (
+        ("m", "10.1.0.77"),
+        ("m", "10.1.0.64/28"),
+        ("m", "10.1.0.13"),
+        ("m", "0.0.0.0/0"),
+        ("m", "10.1.0.0/24"),
+    )
+    change(state, port_of(state, "vm1"), pairs=tuple(sorted(pairs)))
+    via = dict(part(state, "c2").routes)
+    assert via == {"10.9.0.0/16": "10.1.0.11", "10.1.0.77/32": "10.1.0.2", "10.1.0.64/28": "10.1.0.2"}
+    # A next hop that no port has is one of these; a port that is bound nowhere has no address.
+    router = state.routers.get("r")
+    assert router is not None
+    change(state, router, routes=(("10.9.0.0/16", "10.1.0.14"), ("10.8.0.0/16", "203.0.113.77")))
+    assert dict(part(state, "c2").routes)["10.9.0.0/16"] == "10.1.0.2"
+    assert "10.8.0.0/16" not in dict(part(state, "c2").routes), "on the external network: by the central part"
+
+
+def test_a_router_that_another_one_leads_to_comes_with_it(state: State) -> None:
+    """vm1's host has s, because r sends there by an extra route; so has vm2's; s's network comes, too."""
+    inside = {"device_owner": owners.ROUTER_DISTRIBUTED_INTERFACE, "device_id": "s"}
+    for row in (
+        s.Network(id="far", type="vxlan", mtu=1450, vni=3),
+        s.Subnet(id="f4", network="far", cidr="10.3.0.0/24"),
+        s.Router(id="s", number=2, rung=Rung.DISTRIBUTED),
+        port("sq", "red", ("r4", "10.2.0.254"), **inside),
+        port("sf", "far", ("f4", "10.3.0.1"), **inside),
+    ):
+        state.replace(type(row), row.id, row)
+    assert "distributedrouter/s" not in plan(state, "c1"), "nothing leads there"
+    assert "distributedrouter/s" in plan(state, "c2"), "vm2 is on a network of it"
+    router = state.routers.get("r")
+    assert router is not None
+    change(state, router, routes=(("10.3.0.0/24", "10.2.0.254"),))
+    found = plan(state, "c1")
+    assert {"distributedrouter/s", "network/far", "neighbour/sq"} <= found.keys()
+    assert part(state, "c1").routes == (("10.3.0.0/24", "10.2.0.254"),)
+    assert "remote/sq" not in found
+
+
+def test_without_a_central_part_there_is_no_way_out(state: State) -> None:
+    for id_ in ("sb", "sr", "qg"):
+        state.replace(s.Port, id_, None)
+    for host in ("net1", "net2"):
+        state.replace(s.Candidate, f"r/{host}", None)
+    assert part(state, "c1").central == ()
+    assert "network/red" not in plan(state, "net1")
+
+
+def test_a_host_that_ceases_to_carry_parts_has_none(state: State) -> None:
+    host = state.hosts.get("c1")
+    assert host is not None
+    for changes in ({"agent_mode": "legacy"}, {"roles": ("l2",)}, {"dvr_mac": ""}):
+        change(state, host, **changes)
+        found = plan(state, "c1")
+        assert not [key for key in found if key.startswith(("distributedrouter/", "neighbour/"))]
+        assert "network/red" not in found
+        assert "floatingip/f1" in plan(state, "net1"), "centrally then"
+        state.replace(s.Host, "c1", host)
+    assert "distributedrouter/r" in plan(state, "c1")
+
+
+@pytest.mark.parametrize("rung", list(Rung))
+@pytest.mark.parametrize("last", ["c1", "net1"])
+def test_on_every_rung_each_instance_has_one_gateway_and_each_floating_ip_a_place(
+    rung: Rung, last: str
+) -> None:
+    state = made(rung, last)
+    for host in ("c1", "c2"):
+        found = plan(state, host)
+        mine = found.get("distributedrouter/r")
+        here = isinstance(mine, u.DistributedRouter) and mine.open
+        elsewhere = "remote/qb4" in found or "remote/qr" in found
+        assert here != elsewhere, (host, rung)
+        if elsewhere:
+            twin = plan(state, "net1")["router/r"]
+            assert isinstance(twin, u.Router)
+            assert {one.id for one in twin.interfaces} == {"qb4", "qb6", "qr"}
+    places: dict[str, list[tuple[str, bool]]] = {"f1": [], "f2": []}
+    for host in HOSTS:
+        for unit in plan(state, host).values():
+            if isinstance(unit, u.FloatingIP):
+                places[unit.id].append((host, unit.distributed))
+    central = [("net1", False), ("net2", False)]
+    assert places["f2"] == central, "its host has no external network"
+    local = rung >= Rung.FLOATING
+    assert places["f1"] == [*(central if rung <= Rung.FLOATING else []), *([("c1", True)] if local else [])]
+
+
+facts = st.builds(
+    floating.Facts,
+    distributed=st.booleans(),
+    bound=st.sampled_from(["", "h"]),
+    own=st.booleans(),
+    carries=st.booleans(),
+    agent_mode=st.sampled_from(["legacy", "dvr", "dvr_snat", "dvr_no_external"]),
+    physical_network=st.sampled_from([None, "x"]),
+    physical_networks=st.sampled_from([(), ("x",)]),
+    prepared=st.booleans(),
+)
+
+
+@given(facts)
+def test_a_floating_ip_is_on_its_host_only_if_all_is_there(found: floating.Facts) -> None:
+    place = floating.locate(found)
+    needed = (found.distributed, found.bound, found.own, found.carries, found.prepared)
+    attached = found.physical_network is None or found.physical_network in found.physical_networks
+    assert (place.host is not None) == (all(needed) and attached and found.agent_mode != "dvr_no_external")
+    assert place.reason
