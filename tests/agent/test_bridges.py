@@ -126,17 +126,21 @@ def test_a_bridge_that_a_hypervisor_made_first_becomes_ours(here: Scene) -> None
     assert tap(1) in here.host.links()
 
 
-def test_a_guest_that_waits_is_connected_and_not_told_to_be_up(here: Scene) -> None:
+def test_a_guest_that_waits_is_connected_and_told_again_when_it_has_come(here: Scene) -> None:
+    def told() -> int:
+        return sum(port_id(1) in report.ports_up for report in here.server.reports if not report.full)
+
     waiting = msgspec.structs.replace(port(1), waiting=True)
     here.server.put(NETWORK, waiting)
     here.agent.start()
     here.settled()
     here.host.run(f"ip link add {tap(1)} type veth peer name far1")
     eventually(lambda: here.host.links()[tap(1)].get("master") == "brq11111111-22")
+    eventually(lambda: told() == 1)
     here.server.put(port(1))
-    eventually(lambda: port_id(1) in here.server.ports_up)
+    eventually(lambda: told() == 2)
     here.server.put(waiting)
-    eventually(lambda: port_id(1) not in here.server.ports_up)
+    eventually(lambda: told() == 3)
     assert here.host.links()[tap(1)]["master"] == "brq11111111-22"
 
 

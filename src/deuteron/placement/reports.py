@@ -63,16 +63,17 @@ class Reports:
         with self._lock:
             self._seen[name] = now
             flush = self._due(now)
-            known.up = _up(known.up, report)
-            up = frozenset(known.up)
+            before, known.up = known.up, _up(known.up, report)
+            up, new = frozenset(known.up), known.up - before
         problems = frozenset(report.problems)
         acknowledged = self._hub.acknowledged(name, report.revision, problems)
         followed = self._hub.followed(name, report.revision, problems)
         told = self._hub.told(name, report.copying)
         statuses = self._statuses(name, report, up)
+        arrived = self._hub.look(lambda state: _waiting(state, name, new)) if self._tell_nova and new else []
         row_changed = row != known.row
         contests = () if report.contests == known.contests else report.contests
-        news = statuses or report.elections or contests or acknowledged or followed or told
+        news = statuses or report.elections or contests or acknowledged or followed or told or arrived
         if flush or row_changed or news:
             changes = _Changes(
                 name,
@@ -87,6 +88,7 @@ class Reports:
                 flush,
                 self._dvr_base_mac,
                 self._tell_nova,
+                arrived,
             )
             for deleted in self._db.write_now(changes.write):
                 self._forget(deleted)
@@ -133,6 +135,8 @@ class _Changes(msgspec.Struct, frozen=True):
     seen: dict[str, float]
     dvr_base_mac: str
     tell_nova: bool
+    arrived: list[dict[str, str]]
+    """Ports that wait here for a guest, and are ready for it."""
 
     def write(self, tx: Tx) -> list[str]:
         """Write it; return the hosts that are not there any more."""
@@ -145,6 +149,8 @@ class _Changes(msgspec.Struct, frozen=True):
         for status in ("ACTIVE", "DOWN"):
             ids = sorted(port for port, new in self.statuses.items() if new == status)
             _store_status(tx, ids, status, tell_nova=self.tell_nova)
+        for port in self.arrived:
+            nova_queue.tell(tx, "network-vif-plugged", port)
         elections.take(tx, self.host, self.elections, self.now)
         elections.weigh(tx, self.host, self.contests, self.now)
         if self.elections:
@@ -230,6 +236,16 @@ def _port_statuses(
         if here:
             found[id_] = "ACTIVE" if id_ in up else "DOWN"
     return found
+
+
+def _waiting(state: State, name: str, ids: Iterable[str]) -> list[dict[str, str]]:
+    """Return those ports that wait on a host for a guest on its way there, as Nova's queue takes them."""
+    found = (state.ports.get(id_) for id_ in sorted(ids))
+    return [
+        {"id": port.id, "device_id": port.device_id, "device_owner": port.device_owner}
+        for port in found
+        if port is not None and name in port.waiting
+    ]
 
 
 def _ha_port_statuses(state: State, name: str, reports: Iterable[ElectionReport]) -> dict[str, str]:

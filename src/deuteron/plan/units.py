@@ -52,7 +52,8 @@ class Port(_Unit, frozen=True, tag="port"):
     """Others that it may have: (MAC address, address or prefix)."""
     security_groups: tuple[str, ...] = ()
     waiting: bool = False
-    """Its guest is on another host, on its way here or from here: connect it, and do not say that it is up."""
+    """Its guest is on another host, on its way here or from here. When this changes, the agent tells once
+    more that it is up."""
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

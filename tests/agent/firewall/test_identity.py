@@ -44,6 +44,12 @@ def arp(claims: str, sender: str = mac(1), claimed_mac: str = "") -> str:
     return ethernet(sender, ALL_V4, 0x0806, body)
 
 
+def reverse_arp(operation: int = 3, claimed_mac: str = mac(1)) -> str:
+    """What a hypervisor sends for a machine that has just come to it; its end is the mark."""
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + 2 * (packed(claimed_mac) + bytes(4))
+    return ethernet(mac(1), ALL_V4, 0x8035, body + bytes.fromhex(MARK))
+
+
 def ipv6(source: str, target: str, protocol: int, body: bytes) -> str:
     addresses = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, target)
     pseudo = addresses + struct.pack("!II", len(body), protocol)
@@ -78,6 +84,7 @@ PASSES = {
     "a claim of its link-local address": icmp6(LOCAL, 136, LOCAL),
     "a question before it has an address": icmp6("::", 135, OWN6),
     "a call for routers": icmp6(LOCAL, 133),
+    "its arrival": reverse_arp(),
 }
 DROPPED = {
     "another IPv4 address": udp4("10.1.0.77", "255.255.255.255"),
@@ -95,6 +102,8 @@ DROPPED = {
     "a VLAN of its own": ethernet(
         mac(1), ALL_V4, 0x8100, struct.pack("!HH", 5, 0x0800) + bytes.fromhex(MARK)
     ),
+    "another's arrival": reverse_arp(claimed_mac=mac(77)),
+    "an answer about arrivals": reverse_arp(operation=4),
     "another protocol": ethernet(mac(1), ALL_V4, 0x88CC, bytes.fromhex(MARK) * 8),
 }
 

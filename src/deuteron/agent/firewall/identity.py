@@ -24,6 +24,7 @@ def chains(port: Port) -> dict[Name, tuple[str, ...]]:
             *_arp(port, known),
             *_ipv4(port, known),
             *_ipv6(port, known),
+            _arrival(port),
             "drop",
         ),
         _claims(port.id): (*(_claim(one) for _, six in known.values() for one in six), "drop"),
@@ -99,6 +100,15 @@ def _ipv6(port: Port, known: Known) -> list[str]:
     return rules + [
         f"ether saddr {mac} ip6 saddr {_networks(six)} accept" for mac, (_, six) in known.items() if six
     ]
+
+
+def _arrival(port: Port) -> str:
+    """Return a rule for what a hypervisor sends for a machine that has just come to it: reverse ARP.
+
+    Nobody answers it; bridges and tunnels learn from it where the machine is. nft has no name for its fields.
+    """
+    sender = int(port.mac.replace(":", ""), 16)
+    return f"ether saddr {port.mac} ether type 0x8035 @nh,48,16 3 @nh,64,48 {sender:#x} accept"
 
 
 def _claim(network: ipaddress.IPv6Network) -> str:

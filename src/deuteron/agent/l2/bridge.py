@@ -52,6 +52,8 @@ class BridgeManager:
                 self._gone.pop(unit.id, None)
                 self._dirty.add(unit.id)
             case Port():
+                if unit.id in self._ports and self._ports[unit.id].waiting != unit.waiting:
+                    self._context.status.set_port(unit.id, False)  # so that it is said again when it is up
                 self._ports[unit.id] = unit
                 self._taps[names.tap(unit.id)] = unit.id
                 self._gone_taps.discard(names.tap(unit.id))
@@ -247,7 +249,7 @@ class BridgeManager:
             identity = key.partition("/")[2]
             well = key not in problems
             port = self._ports[identity]
-            self._context.status.set_port(identity, well and port.admin_state_up and not port.waiting)
+            self._context.status.set_port(identity, well and port.admin_state_up)
             if well:
                 self._dirty_ports.discard(identity)
         return problems
