@@ -124,7 +124,7 @@ def _managers(settings: AgentSettings, parsed: ParsedSettings, context: Context,
     """
     managers: list[Manager] = []
     if "l3" in parsed.roles:
-        managers += l3.managers(context, settings.uplink_check_interval)
+        managers += l3.managers(context, settings.uplink_check_interval, settings.measure_interval)
         managers.append(AddressLimits(lacks))
     if "dhcp" in parsed.roles:
         managers.append(DhcpManager(context, settings.dhcp_lease_duration))
@@ -152,6 +152,7 @@ def _report_writer(settings: AgentSettings, parsed: ParsedSettings) -> Callable[
             version=__version__,
             contests=news.contests,
             uplinks=news.uplinks,
+            meters=news.meters,
             agent_mode=settings.agent_mode,
         )
 

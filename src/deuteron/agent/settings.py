@@ -40,6 +40,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between reports when nothing happens."""
     uplink_check_interval: float = 1.0
     """Seconds between two questions to the next hops of routers' gateways; 0 for no questions."""
+    measure_interval: float = 30.0
+    """Seconds between two readings of what routers have counted."""
     dhcp_lease_duration: int = 86400
     """Seconds."""
     metadata_port: int = 9697

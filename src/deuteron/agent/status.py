@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
-from deuteron.plan.units import ContestReport, ElectionReport, UplinkReport
+from deuteron.plan.units import ContestReport, ElectionReport, MeterReport, UplinkReport
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,14 @@ class News:
     revision: str
     contests: tuple[ContestReport, ...] = ()
     uplinks: tuple[UplinkReport, ...] = ()
+    meters: tuple[MeterReport, ...] = ()
 
 
 @dataclass
 class _Changes:
     ports: set[str] = field(default_factory=set)
     elections: set[str] = field(default_factory=set)
+    meters: set[tuple[str, str]] = field(default_factory=set)
     full: bool = True
 
 
@@ -42,6 +44,7 @@ class Status:
         self._elections: dict[str, ElectionReport] = {}
         self._contests: dict[str, ContestReport] = {}
         self._uplinks: tuple[UplinkReport, ...] = ()
+        self._meters: dict[tuple[str, str], MeterReport] = {}
         self._problems: dict[str, dict[str, str]] = {}
         self._revision = ""
         self._changes = _Changes()
@@ -90,6 +93,17 @@ class Status:
                 self._uplinks = told
                 self.changed.set()
 
+    def set_meter(self, report: MeterReport) -> None:
+        """Say what a router has counted; the next report tells it, whenever that is."""
+        with self._lock:
+            self._meters[report.router, report.label] = report
+            self._changes.meters.add((report.router, report.label))
+
+    def keep_meters(self, meters: Set[tuple[str, str]]) -> None:
+        """Forget all meters, (router, label), but these."""
+        with self._lock:
+            self._meters = {key: report for key, report in self._meters.items() if key in meters}
+
     def set_problems(self, source: str, problems: Mapping[str, str]) -> None:
         """Say all that is wrong in one part of the agent: unit key -> words."""
         with self._lock:
@@ -120,6 +134,7 @@ class Status:
             up = self._up.keys()
             ports: Set[str] = up if changes.full else changes.ports
             elections: Iterable[str] = self._elections if changes.full else changes.elections
+            meters = self._meters.keys() & (self._meters.keys() if changes.full else changes.meters)
             return News(
                 full=changes.full,
                 ports_up=tuple(sorted(ports & up)),
@@ -129,6 +144,7 @@ class Status:
                 revision=self._revision,
                 contests=tuple(self._contests[name] for name in sorted(self._contests)),
                 uplinks=self._uplinks,
+                meters=tuple(self._meters[key] for key in sorted(meters)),
             )
 
     def tell_all(self) -> None:

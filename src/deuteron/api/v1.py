@@ -27,7 +27,7 @@ from deuteron.api.v2 import merged
 from deuteron.insight import audit, checkup, floating, heartbeat, status
 from deuteron.insight.happened import Event
 from deuteron.placement import drains, planned, rebalance
-from deuteron.resources import instances
+from deuteron.resources import instances, metering_counts
 from deuteron.resources.call import Call
 from deuteron.resources.conversion import Mode
 
@@ -101,6 +101,11 @@ def show_status(call: Call) -> status.Status:
     return status.of_all(call)
 
 
+def list_metering(call: Call) -> metering_counts.Metering:
+    """List what routers have counted under each metering label."""
+    return metering_counts.listing(call)
+
+
 class Hosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names of hosts."""
 
@@ -165,6 +170,7 @@ OPERATIONS = (
     Operation("PUT", "/v1/instances/{device_id}", put_instance, writes=True),
     Operation("GET", "/v1/instances/{device_id}", show_instance),
     Operation("DELETE", "/v1/instances/{device_id}", delete_instance, writes=True),
+    Operation("GET", "/v1/metering", list_metering),
     Operation("GET", "/v1/status", show_status),
     Operation("GET", "/v1/ok-to-stop", ok_to_stop),
     Operation("GET", "/v1/check", check_up),

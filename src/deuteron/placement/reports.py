@@ -17,11 +17,12 @@ from deuteron.placement import elections, ha_ports
 from deuteron.plan.compute import active_host
 from deuteron.plan.hub import Hub
 from deuteron.plan.state import Candidate, Part, State
-from deuteron.plan.units import ContestReport, ElectionReport, Report
-from deuteron.resources import nova_queue
+from deuteron.plan.units import ContestReport, ElectionReport, MeterReport, Report
+from deuteron.resources import metering_counts, nova_queue
 from deuteron.resources import port as ports
 from deuteron.resources.conversion import router_part
 from deuteron.resources.hosts import DVR_MODES, candidate_changed, host, router_candidate
+from deuteron.resources.metering_counts import Count
 from deuteron.resources.owners import DHCP
 from deuteron.store import Database, Tx
 
@@ -73,7 +74,16 @@ class Reports:
         arrived = self._hub.look(lambda state: _waiting(state, name, new)) if self._tell_nova and new else []
         row_changed = row != known.row
         contests = () if report.contests == known.contests else report.contests
-        news = statuses or report.elections or contests or acknowledged or followed or told or arrived
+        news = (
+            statuses
+            or report.elections
+            or contests
+            or acknowledged
+            or followed
+            or told
+            or report.meters
+            or arrived
+        )
         if flush or row_changed or news:
             changes = _Changes(
                 name,
@@ -88,6 +98,7 @@ class Reports:
                 flush,
                 self._dvr_base_mac,
                 self._tell_nova,
+                report.meters,
                 arrived,
             )
             for deleted in self._db.write_now(changes.write):
@@ -135,6 +146,7 @@ class _Changes(msgspec.Struct, frozen=True):
     seen: dict[str, float]
     dvr_base_mac: str
     tell_nova: bool
+    meters: tuple[MeterReport, ...]
     arrived: list[dict[str, str]]
     """Ports that wait here for a guest, and are ready for it."""
 
@@ -158,6 +170,8 @@ class _Changes(msgspec.Struct, frozen=True):
         _tell(tx, self.told)
         _acknowledge(tx, self.acknowledged)
         _follow(tx, self.followed)
+        counted = [Count(one.router, one.label, one.packets, one.bytes) for one in self.meters]
+        metering_counts.note(tx, self.host, self.now, counted)
         return deleted
 
 

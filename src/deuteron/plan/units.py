@@ -475,6 +475,15 @@ class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
     """Unix time of the first answer, or of the first question that was not answered."""
 
 
+class MeterReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a router here has counted under a metering label since it began to, which may be again and again."""
+
+    router: str
+    label: str
+    packets: int
+    bytes: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an agent tells the server, every report interval and at once when something changed."""
 
@@ -501,6 +510,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Always all that the plan asks for."""
     uplinks: tuple[UplinkReport, ...] = ()
     """Always all that are known to answer or not to."""
+    meters: tuple[MeterReport, ...] = ()
+    """Those that have counted since the last report; all of them when `full`."""
     copying: tuple[str, ...] = ()
     """Routers that this host is to be ready to open, but is still being told the connections of."""
     agent_mode: Literal["legacy", "dvr", "dvr_snat", "dvr_no_external"] = "legacy"

@@ -1,12 +1,17 @@
 """What nftables is told of what routers do besides forwarding."""
 
 import subprocess
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deuteron.agent.l3 import services
-from deuteron.plan.units import Helper, Meter, MeterRule, Services
+from deuteron.agent.l3.meters import Reader
+from deuteron.agent.status import Status
+from deuteron.agent.system import netns, nft
+from deuteron.plan.units import Helper, Meter, MeterReport, MeterRule, Services
 from tests.agent.l3 import scene
 
 GOLDEN = Path(__file__).with_name("golden") / "services.nft"
@@ -72,3 +77,33 @@ def test_a_counter_that_is_there_goes_on() -> None:
 def test_no_name_of_a_helper_gets_out_of_its_place(helper: str) -> None:
     assert services.unusable(Helper(name=helper, protocol="tcp", port=21))
     assert not services.unusable(FTP)
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    name = f"f-meter-{uuid.uuid4().hex[:8]}"
+    netns.create(name)
+    yield name
+    netns.delete(name)
+
+
+@pytest.mark.lab
+def test_what_is_counted_is_told(namespace: str) -> None:
+    status = Status()
+    reader = Reader(status, 60)
+    reader.namespaces = {"r": namespace, "s": "f-meter-gone"}
+    told = MeterReport(router="r", label="m", packets=3, bytes=300)
+    reader.read()
+    assert status.take().meters == ()
+    nft.apply(f"add table inet {services.METERS}\n", namespace)
+    nft.apply(f"add counter inet {services.METERS} label-m {{ packets 3 bytes 300 }}\n", namespace)
+    reader.read()
+    assert status.take().meters == (told,)
+    reader.read()
+    assert status.take().meters == ()
+    status.tell_all()
+    assert status.take().meters == (told,)
+    reader.namespaces = {}
+    reader.read()
+    status.tell_all()
+    assert status.take().meters == ()

@@ -10,15 +10,19 @@ if TYPE_CHECKING:
     from deuteron.agent.manager import Manager
 
 
-def managers(context: "Context", uplink_check_interval: float) -> "list[Manager]":
+def managers(
+    context: "Context", uplink_check_interval: float, measure_interval: float = 30.0
+) -> "list[Manager]":
     """Return the managers of this room, in the order in which they are to be applied.
 
-    Starts the threads that report what this host is in its elections, and whose next hops answer.
+    Starts the threads that report what this host is in its elections, whose next hops answer, and what is
+    counted.
     """
     # Imported here: the switch lives in this package, and needs nothing but the standard library.
     from deuteron.agent.l3.conntrack_sync.manager import ConnectionSync
     from deuteron.agent.l3.distributed.manager import DistributedRouters
     from deuteron.agent.l3.elections import Elections
+    from deuteron.agent.l3.meters import Meters
     from deuteron.agent.l3.routers import Routers
     from deuteron.agent.l3.standings import Standings
     from deuteron.agent.l3.switch.records import Places
@@ -29,7 +33,14 @@ def managers(context: "Context", uplink_check_interval: float) -> "list[Manager]
     context.status.watch_problems(standings.problems)
     standings.start()
     uplinks = Uplinks(context, uplink_check_interval)
-    return [elections, Routers(context), DistributedRouters(context), ConnectionSync(context), uplinks]
+    return [
+        elections,
+        Routers(context),
+        DistributedRouters(context),
+        ConnectionSync(context),
+        uplinks,
+        Meters(context, measure_interval),
+    ]
 
 
 def connect(managers: "Sequence[Manager]", wake: "Callable[[Manager, Callable[[], None]], None]") -> None:
