@@ -92,7 +92,7 @@ def test_nothing_is_left_of_it(trunk: Scene) -> None:
     assert "bpf" in trunk.host.run(filters)
     trunk.server.put(msgspec.structs.replace(SUBPORT, vlan=9))
     trunk.settled()
-    assert heard(trunk, "vm3", "vm1", "7", "old", "9", "new") == [[0, "new"]]
+    eventually(lambda: heard(trunk, "vm3", "vm1", "7", "old", "9", "new") == [[0, "new"]])
     trunk.agent.kill()
     trunk.server.delete(SUBPORT.key)
     trunk.agent.start()
