@@ -1,16 +1,21 @@
 """Every way through networks and routers."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
+from deuteron.lab import enter
 from deuteron.lab import lab as labs
 from deuteron.lab.client import ApiError
 from deuteron.lab.scene import INTERNET
+from tests.agent.qos import flow
 from tests.system.cloud import GATEWAY_V6, INTERNET_V6, Cloud, Flow, Json, until
 
 pytestmark = pytest.mark.lab
+FLOW = str(flow.__file__)
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,42 @@ def test_floating_ips_to_each_other_and_moved(site: Site) -> None:
     cloud.api.delete(path)
     for name in ("vm1", "vm2"):
         cloud.reaches(name, INTERNET)
+
+
+def _kilobits(cloud: Cloud, sender: str, receiver: str, address: str) -> float:
+    """Return how many kilobits a second one TCP connection carries, after its first second."""
+    sink = subprocess.Popen(
+        enter.command(labs.locate(cloud.lab, receiver), [sys.executable, "-I", FLOW, "sink", "5001", "2"]),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert sink.stdout is not None
+    assert sink.stdout.readline() == "ready\n"
+    cloud.run(sender, sys.executable, "-I", FLOW, "source", address, "5001")
+    return float(sink.communicate(timeout=60)[0])
+
+
+def test_qos_policies_limit_ports_and_floating_ips(site: Site) -> None:
+    """A network's policy limits what its ports send; a floating IP's what it receives, on any host."""
+    cloud, api = site.cloud, site.cloud.api
+    policy = api.post("/v2.0/qos/policies", {"policy": {"name": "p"}})["policy"]["id"]
+    rules = f"/v2.0/qos/policies/{policy}/bandwidth_limit_rules"
+    slow = {"max_kbps": 4000, "max_burst_kbps": 400}
+    rule = api.post(rules, {"bandwidth_limit_rule": slow})["bandwidth_limit_rule"]["id"]
+    api.put(f"/v2.0/networks/{site.network}", {"network": {"qos_policy_id": policy}})
+    until(lambda: "tbf" in cloud.sh("compute1", "tc qdisc show"), "the port is limited")
+    assert 1000 < _kilobits(cloud, "vm1", "vm2", site.addresses["vm2"]) < 5000
+    api.put(f"/v2.0/networks/{site.network}", {"network": {"qos_policy_id": None}})
+    api.put(f"{rules}/{rule}", {"bandwidth_limit_rule": {"direction": "ingress"}})
+    made = cloud.floating_ip(site.external, site.ports["vm1"])
+    api.put(f"/v2.0/floatingips/{made['id']}", {"floatingip": {"qos_policy_id": policy}})
+    active = cloud.settled(site.router)
+    look = f"ip netns exec qrouter-{site.router} tc qdisc show"
+    until(lambda: "htb" in cloud.sh(active, look), "the floating IP is limited")
+    until(lambda: "tbf" not in cloud.sh("compute1", "tc qdisc show"), "the port is limited no more")
+    assert 1000 < _kilobits(cloud, "outside", "vm1", made["floating_ip_address"]) < 5000
+    api.delete(f"/v2.0/floatingips/{made['id']}")
+    until(lambda: "htb" not in cloud.sh(active, look), "the floating IP is gone")
 
 
 def test_a_second_network_and_two_subnets_on_a_router(site: Site) -> None:
