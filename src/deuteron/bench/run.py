@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deuteron.bench import api, crash, move, scale, steady
+from deuteron.bench import api, crash, move, plans, scale, steady
 from deuteron.bench.figures import Group
 from deuteron.bench.processes import BenchError
 from deuteron.bench.report import document, table
@@ -19,6 +19,7 @@ GROUPS: dict[str, tuple[Measure, int]] = {
     "api": (api.measure, 3),
     "crash": (crash.measure, 10),
     "move": (move.measure, 20),
+    "plan": (plans.measure, 1),
     "scale": (scale.measure, 1),
     "steady": (steady.measure, 10),
 }

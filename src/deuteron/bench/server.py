@@ -1,10 +1,11 @@
 """A `deuteron server` of our own for the length of a measurement."""
 
+import os
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,8 @@ class Server:
 
 
 @contextmanager
-def server(database: str) -> Iterator[Server]:
-    """Run one server process on a free loopback port.
+def server(database: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run one server process on a free loopback port; `environment` is added to that of this process.
 
     Raises BenchError, with the server's last words, when it does not start or a call to it fails.
     """
@@ -42,6 +43,7 @@ def server(database: str) -> Iterator[Server]:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={**os.environ, **(environment or {})},
         )
         try:
             _wait(endpoint, process)

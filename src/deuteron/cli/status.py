@@ -19,6 +19,12 @@ POLL_SECONDS = 1.0
 _TOP, _END_OF_LINE, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 _VOLATILE = ("now", "problems")
 _ALL_ROLES = 4
+_MODES = {
+    (False, False): "single",
+    (True, False): "HA",
+    (False, True): "DVR",
+    (True, True): "DVR+HA",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -174,7 +180,7 @@ def _routers(routers: list[dict[str, Any]], now: float, columns: int) -> Iterato
         rows.append(
             (
                 one["name"] or one["id"],
-                "HA" if one["ha"] else "single",
+                _MODES[one["ha"], one["distributed"]],
                 f"{place} -> {one['moving_to']}" if one["moving"] else place,
                 since,
                 " ".join(one["standby"]) or "-",

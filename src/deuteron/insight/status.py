@@ -60,6 +60,7 @@ class RouterStatus(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     ha: bool
+    distributed: bool
     active: str | None
     since: float | None
     candidates: list[str]
@@ -197,6 +198,7 @@ def _router(one: Router, found: Health) -> RouterStatus:
         id=one.id,
         name=one.name,
         ha=one.ha,
+        distributed=one.distributed,
         active=one.active,
         since=one.since,
         candidates=[candidate.host for candidate in one.candidates],
