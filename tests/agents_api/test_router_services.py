@@ -1,0 +1,111 @@
+"""What routers do besides forwarding: from the API to the plans of their hosts, and what they count back."""
+
+from typing import Any
+
+from deuteron.plan.units import (
+    FloatingIP,
+    Forwarding,
+    Helper,
+    Meter,
+    MeterReport,
+    MeterRule,
+    Router,
+    Services,
+)
+from tests.agents_api.conftest import Agent, Cloud
+from tests.api.conftest import Topology
+from tests.api.test_router_services import Six
+
+
+def router_on(agent: Agent, id_: str) -> Router | None:
+    unit = agent.stream.plan.get(f"router/{id_}")
+    return unit if isinstance(unit, Router) else None
+
+
+def services(agent: Agent, id_: str) -> Services:
+    unit = router_on(agent, id_)
+    return unit.services if unit else Services()
+
+
+def test_forwarded_ports_are_in_the_plan(cloud: Cloud) -> None:
+    agent = cloud.agent("net1")
+    api, topology = cloud.api, Topology(cloud.api)
+    port = api.shown("port", topology.port)
+    floating = api.make("floatingip", floating_network_id=topology.external)
+    key, path = f"floatingip/{floating['id']}", f"/floatingips/{floating['id']}/port_forwardings"
+    body = {
+        "protocol": "tcp",
+        "internal_port_id": port["id"],
+        "internal_ip_address": port["fixed_ips"][0]["ip_address"],
+        "external_port_range": "2200:2209",
+        "internal_port": 22,
+    }
+    made = api.post(path, {"port_forwarding": body}).body["port_forwarding"]
+    wanted = FloatingIP(
+        id=floating["id"],
+        router=topology.router,
+        floating_ip=floating["floating_ip_address"],
+        forwardings=(
+            Forwarding(
+                protocol="tcp",
+                external=(2200, 2209),
+                fixed_ip=port["fixed_ips"][0]["ip_address"],
+                internal=(22, 22),
+            ),
+        ),
+    )
+    cloud.until(lambda: agent.stream.plan.get(key) == wanted)
+    api.delete(f"{path}/{made['id']}")
+    cloud.until(lambda: key not in agent.stream.plan)
+
+
+def test_helpers_and_meters_are_in_the_plan(cloud: Cloud) -> None:
+    agent = cloud.agent("net1")
+    api, topology = cloud.api, Topology(cloud.api)
+    helper = {"protocol": "tcp", "port": 21, "helper": "ftp"}
+    api.post(f"/routers/{topology.router}/conntrack_helpers", {"conntrack_helper": helper})
+    wanted = (Helper(name="ftp", protocol="tcp", port=21),)
+    cloud.until(lambda: services(agent, topology.router).helpers == wanted)
+    labels = [
+        metered(cloud, shared=True, direction="egress", remote_ip_prefix="10.0.0.0/24"),
+        metered(cloud, direction="ingress", remote_ip_prefix="10.0.0.0/25", excluded=True),
+    ]
+    metered(cloud, project_id="another", direction="ingress", remote_ip_prefix="10.0.0.0/25")
+    rules = (
+        (MeterRule(direction="egress", source="10.0.0.0/24"),),
+        (MeterRule(direction="ingress", destination="10.0.0.0/25", excluded=True),),
+    )
+    pairs = sorted(zip(labels, rules, strict=True))
+    meters = tuple(Meter(id=id_, rules=found) for id_, found in pairs)
+    cloud.until(lambda: services(agent, topology.router).meters == meters)
+    agent.tell(meters=(MeterReport(router=topology.router, label=labels[0], packets=7, bytes=700),))
+    _, told = cloud.v1("GET", "/metering")
+    (one,) = told["metering"]
+    assert (one["label_id"], one["router_name"], one["packets"], one["bytes"]) == (labels[0], "r", 7, 700)
+    for label in labels:
+        assert api.delete(f"/metering/metering-labels/{label}").status == 204
+    cloud.until(lambda: services(agent, topology.router).meters == ())
+    assert cloud.v1("GET", "/metering")[1] == {"metering": []}
+
+
+def metered(cloud: Cloud, shared: bool = False, project_id: str | None = None, **rule: Any) -> str:
+    """Make a label with one rule; return its id."""
+    body: dict[str, Any] = {"shared": shared, **({"project_id": project_id} if project_id else {})}
+    label = cloud.api.post("/metering/metering-labels", {"metering_label": body}).body["metering_label"]["id"]
+    wanted = {"metering_label_id": label, **rule}
+    made = cloud.api.post("/metering/metering-label-rules", {"metering_label_rule": wanted})
+    assert made.status == 201, made
+    return str(label)
+
+
+def test_proxied_addresses_are_in_the_plan(cloud: Cloud) -> None:
+    agent = cloud.agent("net1")
+    six = Six(cloud.api)
+    address = six.port["fixed_ips"][0]["ip_address"]
+    cloud.api.put(f"/routers/{six.router}", {"router": {"enable_ndp_proxy": True}})
+    wanted = {"router_id": six.router, "port_id": six.port["id"]}
+    assert cloud.api.post("/ndp_proxies", {"ndp_proxy": wanted}).status == 201
+    expected = Services(ndp_proxy=True, proxied=(address,))
+    cloud.until(lambda: services(agent, six.router) == expected)
+    assert cloud.api.delete(f"/ports/{six.port['id']}").status == 204
+    cloud.until(lambda: services(agent, six.router) == Services(ndp_proxy=True))
