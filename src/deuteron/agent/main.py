@@ -152,6 +152,7 @@ def _report_writer(settings: AgentSettings, parsed: ParsedSettings) -> Callable[
             version=__version__,
             contests=news.contests,
             uplinks=news.uplinks,
+            copying=news.copying,
             meters=news.meters,
             agent_mode=settings.agent_mode,
         )

@@ -20,6 +20,7 @@ class News:
     revision: str
     contests: tuple[ContestReport, ...] = ()
     uplinks: tuple[UplinkReport, ...] = ()
+    copying: tuple[str, ...] = ()
     meters: tuple[MeterReport, ...] = ()
 
 
@@ -45,6 +46,7 @@ class Status:
         self._contests: dict[str, ContestReport] = {}
         self._uplinks: tuple[UplinkReport, ...] = ()
         self._meters: dict[tuple[str, str], MeterReport] = {}
+        self._copying: frozenset[str] = frozenset()
         self._problems: dict[str, dict[str, str]] = {}
         self._revision = ""
         self._changes = _Changes()
@@ -104,6 +106,13 @@ class Status:
         with self._lock:
             self._meters = {key: report for key, report in self._meters.items() if key in meters}
 
+    def set_copying(self, routers: frozenset[str]) -> None:
+        """Say which routers are built to be opened, and are still told connections."""
+        with self._lock:
+            if self._copying != routers:
+                self._copying = routers
+                self.changed.set()
+
     def set_problems(self, source: str, problems: Mapping[str, str]) -> None:
         """Say all that is wrong in one part of the agent: unit key -> words."""
         with self._lock:
@@ -144,6 +153,7 @@ class Status:
                 revision=self._revision,
                 contests=tuple(self._contests[name] for name in sorted(self._contests)),
                 uplinks=self._uplinks,
+                copying=tuple(sorted(self._copying)),
                 meters=tuple(self._meters[key] for key in sorted(meters)),
             )
 

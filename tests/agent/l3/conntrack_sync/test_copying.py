@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deuteron.agent.l3.conntrack_sync import wire
+from deuteron.agent.l3.conntrack_sync import progress, wire
 from tests.agent.l3.conntrack_sync.twins import (
     CLIENT,
     FLOATING,
@@ -244,8 +244,15 @@ def test_a_twin_that_joins_is_told_everything(world: Scene) -> None:
     active.set_gate("open", twins=())
     active.wait_status(lambda status: not status["routers"])
     with through_snat(world) as pair:
+        standby.forget_router()
+        standby.wait_status(lambda status: not status["routers"])
+        assert progress.read(standby.run_dir) == {}
+        standby.set_gate("closed")
+        wait_for(lambda: ROUTER in progress.read(standby.run_dir), what="the twin is known")
         active.set_gate("open")
-        copied(standby, pair)
+        wait_for(lambda: progress.read(standby.run_dir)[ROUTER].whole, what="it was told everything")
+        assert standby.entries("ESTABLISHED", f"dport={pair.seen[1]}"), "and has copied it"
+        assert progress.read(active.run_dir) == {}
 
 
 def test_a_router_that_is_open_from_its_beginning_is_copied(world: Scene) -> None:

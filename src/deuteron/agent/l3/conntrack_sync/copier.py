@@ -10,6 +10,7 @@ from deuteron.agent.l3.conntrack_sync import wire
 from deuteron.agent.l3.conntrack_sync.counters import Counters
 from deuteron.agent.l3.conntrack_sync.dumper import Dumper
 from deuteron.agent.l3.conntrack_sync.outbox import Outbox
+from deuteron.agent.l3.conntrack_sync.progress import Progress
 from deuteron.agent.l3.conntrack_sync.table import Overflow, Table
 from deuteron.agent.l3.conntrack_sync.underlay import Underlay
 from deuteron.agent.l3.conntrack_sync.wire import ASK, DONE, ENTRIES, Change, Datagram
@@ -51,6 +52,7 @@ class Copier:
         self._ask_at: float | None = None
         self._ask_pause = _ASK_AGAIN[0]
         self._torn = False
+        self._heard = self._whole = False
         self._refresh_at = 0.0
         self._lives_on_copies = False
         """Whether the router has just opened, so that what is in its table came from twins."""
@@ -59,6 +61,12 @@ class Copier:
     def is_open(self) -> bool:
         """Whether this host carries the router's traffic, and so tells the others."""
         return self.table is not None and self.table.events is not None
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the copying to here is; None where the router is open, or not there."""
+        here = self.table.identity if self.table and not self.is_open else None
+        return Progress(here, self._heard, self._whole) if here else None
 
     def set_router(self, router: Router) -> None:
         """Take what is new of the router: twins that join are sent everything."""
@@ -72,6 +80,7 @@ class Copier:
         if self.table:
             self.table.close()
         self.table = table
+        self._heard = self._whole = False
         self.inbox.clear()
         if table:
             self._ask_at, self._ask_pause = now, _ASK_AGAIN[0]
@@ -169,9 +178,11 @@ class Copier:
             changes = wire.entries(datagram.body)
             self._counters.received += len(changes)
             if self.table:
+                self._heard = True
                 self.inbox += changes
         elif datagram.kind == DONE and not self._torn:
             self._ask_at, self._ask_pause = None, _ASK_AGAIN[0]
+            self._whole = self.table is not None
 
     def copy(self) -> dict[str, int]:
         """Make the table as the twins said; return what failed: why -> how often. Raises OSError.

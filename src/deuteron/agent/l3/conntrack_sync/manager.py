@@ -1,9 +1,15 @@
-"""The agent's part in the copying of connections: it has the process run where routers have twins."""
+"""The agent's part in the copying of connections: it has the process run where routers have twins.
+
+A router that is closed here whatever its election says was built to take over: it is told when that one knows
+all connections.
+"""
 
 import sys
 from pathlib import Path
 
 from deuteron.agent.context import Context
+from deuteron.agent.l3.conntrack_sync import progress
+from deuteron.agent.l3.conntrack_sync.arrivals import Arrivals
 from deuteron.agent.system.daemons import Daemon
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Router, Unit
@@ -21,15 +27,25 @@ class ConnectionSync:
         """Nothing runs before the first `apply`."""
         self._context = context
         self._redundant: set[str] = set()
+        self._known: set[str] = set()
+        self._arrivals = Arrivals(context.run_dir, context.status.set_copying)
+        self._arrivals.start()
 
     def put(self, unit: Unit) -> None:
         """Note whether a router has twins."""
         assert isinstance(unit, Router)
         (self._redundant.add if unit.twins else self._redundant.discard)(unit.key)
+        if unit.gate != "closed" or not unit.twins:
+            self._arrivals.forget(unit.id)
+        elif unit.key not in self._known:
+            self._arrivals.expect(unit.id)
+        self._known.add(unit.key)
 
     def delete(self, key: str) -> None:
         """Note that a router is gone."""
         self._redundant.discard(key)
+        self._known.discard(key)
+        self._arrivals.forget(key.partition("/")[2])
 
     def recheck(self) -> None:
         """Nothing: whether it runs is looked at every time."""
@@ -43,6 +59,7 @@ class ConnectionSync:
             elif NAME in daemons.running():
                 daemons.stop(NAME)
                 (self._context.run_dir / "conntrack" / "status.json").unlink(missing_ok=True)
+                progress.place(self._context.run_dir).unlink(missing_ok=True)
         except (SystemCommandError, OSError) as error:
             problem = f"its connections are not copied to its twins: {error}"
             return dict.fromkeys(sorted(self._redundant), problem)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deuteron.agent.l3.conntrack_sync import wire
+from deuteron.agent.l3.conntrack_sync import progress, wire
 from deuteron.agent.l3.conntrack_sync.copier import Copier
 from deuteron.agent.l3.conntrack_sync.counters import Counters
 from deuteron.agent.l3.conntrack_sync.dumper import Dumper
@@ -41,6 +41,7 @@ class Service:
     def __init__(self, run_dir: Path, local_ip: str) -> None:
         """Bind at this host's address on the underlay; raises OSError."""
         self._places = Places(run_dir)
+        self._run_dir = run_dir
         self._status_file = run_dir / "conntrack" / "status.json"
         self._status_file.parent.mkdir(parents=True, exist_ok=True)
         self._counters = Counters()
@@ -54,6 +55,8 @@ class Service:
         self._selector = selectors.DefaultSelector()
         self._busy: set[Copier] = set()
         """Those that have something to tell or to copy in this turn."""
+        self._arrived = False
+        """Whether a router here was told all connections just now."""
         self._news: deque[dict[str, Any]] = deque()
         self._stopped = False
         self._times: dict[Callable[[float], None], float] = {}
@@ -93,6 +96,9 @@ class Service:
             self._attempt(copier, copier.tell)
             self._attempt(copier, partial(self._copy, copier))
         self._busy.clear()
+        if self._arrived:
+            self._arrived = False
+            _guarded(self._write_progress)
         if ready and not self._stopped:
             time.sleep(PAUSE)
 
@@ -129,11 +135,14 @@ class Service:
             try:
                 datagram = wire.parse(data)
                 copier = self._fleet.by_number.get(datagram.number)
+                if copier is not None and twin not in copier.twins and datagram.kind == wire.ASK:
+                    self._fleet.look(now, [copier.router.id])  # it may just have joined
                 if copier is None or twin not in copier.twins:
                     self._counters.ignored += 1
                     continue
                 copier.hear_twin(twin, datagram, now)
                 self._busy.add(copier)
+                self._arrived |= datagram.kind == wire.DONE
             except ValueError:
                 self._counters.ignored += 1
 
@@ -160,13 +169,26 @@ class Service:
                 self._fleet.set_gates(news["all"]["routers"], True, now)
             elif "routers" in news:
                 self._fleet.set_gates(news["routers"], False, now)
+        self._ask(now)
 
     def _look(self, now: float) -> None:
         self._times[self._look] = now + _LOOK_EVERY
         self._fleet.look(now)
+        self._ask(now)
+        for copier in self._fleet.copiers.values():
+            copier.refresh_when_due(now)
+        self._write_progress()
+
+    def _ask(self, now: float) -> None:
         for copier in self._fleet.copiers.values():
             copier.ask_when_due(now)
-            copier.refresh_when_due(now)
+
+    def _write_progress(self) -> None:
+        found = {id_: copier.progress for id_, copier in self._fleet.copiers.items()}
+        try:
+            progress.write(self._run_dir, {id_: one for id_, one in found.items() if one})
+        except OSError as error:
+            log.error("%s: %s", progress.place(self._run_dir), error)
 
     def _write_status(self, now: float) -> None:
         self._times[self._write_status] = now + _STATUS_EVERY
