@@ -280,6 +280,11 @@ DECLARES = (
         description="Floating IPs that lead nowhere go with router:external",
     ),
     Alias(
+        alias="l3-port-ip-change-not-allowed",
+        name="Prevent L3 router ports IP address change extension",
+        description="A fixed IP that a floating IP leads to stays",
+    ),
+    Alias(
         alias="fip-port-details",
         name="Floating IP Port Details Extension",
         description="What is known of a floating IP's port",

@@ -23,7 +23,7 @@ from deuteron.resources.l3_errors import (
     PortHasBindingFloatingIP,
 )
 from deuteron.resources.resource import Alias, Extension, Item, Resource
-from deuteron.resources.types import DERIVED, UUID, integer, line, one_of, text
+from deuteron.resources.types import DERIVED, UUID, integer, line, one_of, or_null, text
 
 PROTOCOLS = ("tcp", "udp", "sctp", "dccp")
 """Those that have ports."""
@@ -222,7 +222,7 @@ def _present_floating_ips(call: Call, items: list[Item]) -> None:
 
 
 _NUMBER = Attr(type=_PORT, default=None, post=True, put=True, nullable=True)
-_RANGE = Attr(type=RANGE, default=None, post=True, put=True)
+_RANGE = Attr(type=or_null(RANGE), default=None, post=True, put=True)
 
 resource = Resource(
     name="floatingip_port_forwarding",
