@@ -1,5 +1,9 @@
 """How Nova is found, and what it says."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -81,3 +85,13 @@ def test_a_token_of_ones_own_or_none(nova: Nova, keystone: Keystone) -> None:
 def test_what_is_missing_is_named(settings: NovaSettings, option: str) -> None:
     with pytest.raises(ConfigError, match=rf"\[nova\] {option}"):
         client.Nova(settings)
+
+
+def test_a_server_that_is_to_tell_nobody_does_not_start(tmp_path: Path) -> None:
+    config = tmp_path / "deuteron.toml"
+    config.write_text("[server]\nlisten = ['127.0.0.1:0']\nnotify_nova_on_port_data_changes = true\n")
+    command = [str(Path(sys.executable).with_name("deuteron")), "server", "--config", str(config)]
+    command += ["--database", f"sqlite:///{tmp_path / 'db'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "[nova] auth_url" in done.stderr
