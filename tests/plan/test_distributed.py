@@ -217,6 +217,18 @@ def test_a_host_that_ceases_to_carry_parts_has_none(state: State) -> None:
     assert "distributedrouter/r" in plan(state, "c1")
 
 
+def test_a_host_that_loses_its_part_finds_the_way_to_the_central_one() -> None:
+    """While the central part still answers for the gateway, in the same delta."""
+    plans = Plans(made(Rung.OPEN), "example.org")
+    assert "remote/qb4" not in plans.follow("c1")
+    host = plans.state.hosts.get("c1")
+    assert host is not None
+    legacy = msgspec.structs.replace(host, agent_mode="legacy")
+    delta = plans.apply([Change(s.Host, "c1", legacy)])["c1"]
+    assert delta["distributedrouter/r"] is None
+    assert delta["remote/qb4"] is not None
+
+
 @pytest.mark.parametrize("rung", list(Rung))
 @pytest.mark.parametrize("last", ["c1", "net1"])
 def test_on_every_rung_each_instance_has_one_gateway_and_each_floating_ip_a_place(

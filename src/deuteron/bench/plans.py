@@ -20,11 +20,13 @@ from urllib.parse import urlsplit
 
 from deuteron.bench.figures import Bound, Figure, Group
 from deuteron.bench.load import Client
-from deuteron.bench.processes import cpu_seconds
+from deuteron.bench.processes import BenchError, cpu_seconds
 from deuteron.bench.server import Server, server
 
 QUIET_SECONDS = 0.3
 """Nothing more comes of a change when no host heard of anything for so long."""
+PLANS_TIMEOUT = 300.0
+"""Seconds until all hosts have their first plan."""
 BYTES_PER_HOST = 1000.0
 MILLISECONDS = 200.0
 _SNAT_HOSTS = 3
@@ -73,6 +75,7 @@ class Followers(threading.Thread):
         self._rest: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._heard = Heard()
+        self._without = set(hosts)
         self._closed = False
         parts = urlsplit(endpoint)
         for host in hosts:
@@ -97,9 +100,20 @@ class Followers(threading.Thread):
             len(line) + 1 for line in lines if line.startswith(b'{"op":"') and b'"keepalive"' not in line
         )
         if told:
+            if any(b'"in_sync"' in line for line in lines):
+                self._without.discard(host)
             with self._lock:
                 self._heard.hosts[host] += told
                 self._heard.last = time.perf_counter()
+
+    def first(self) -> Heard:
+        """Return what was heard when all hosts have their first whole plan. Raises BenchError."""
+        end = time.monotonic() + PLANS_TIMEOUT
+        while self._without:
+            if time.monotonic() > end:
+                raise BenchError(f"{len(self._without)} hosts have no plan after {PLANS_TIMEOUT:.0f} s")
+            time.sleep(QUIET_SECONDS)
+        return self.heard()
 
     def heard(self) -> Heard:
         """Return what was heard since this was asked last, when nothing more comes."""
@@ -134,8 +148,7 @@ def measure(group: Group, runs: int, say: Callable[[str], None], sizes: Sizes = 
             networks = _fill(client, hosts, sizes)
             followers = Followers(process.endpoint, hosts)
             followers.start()
-            time.sleep(1.0)
-            plans += followers.heard().hosts.values()
+            plans += followers.first().hosts.values()
             before = cpu_seconds(process.pid)
             found += _add(client, followers, networks, sizes)
             cpu.append((cpu_seconds(process.pid) - before) / sizes.added * 1000)

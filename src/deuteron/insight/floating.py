@@ -52,7 +52,7 @@ def of_floating_ip(call: Call, id_: str) -> Location:
         )
     known = floating.known(call.tx, floatingip.resource.table.c.id == row["id"])
     place = locate(known[0].facts) if known else None
-    reason = place.reason if place else "it leads to no port of its own: ports of it are forwarded"
+    reason = place.reason if place else "only ports of it are forwarded: that is the central part's"
     if place is not None and place.host is not None:
         reason += _silence(call, place.host)
         namespace = f"qrouter-{found['id']}"
