@@ -43,7 +43,7 @@ def test_a_host_is_four_agents(three: Cloud) -> None:
         "Metadata agent",
     }
     assert all(one["alive"] and one["admin_state_up"] for one in agents)
-    one = three.api.get("/agents?host=net1&agent_type=L3%20agent").body["agents"]
+    one = three.api.get("/agents?host=net1&agent_type=L3%20Agent").body["agents"]
     assert len(one) == 1
     assert three.api.get(f"/agents/{one[0]['id']}").body["agent"] == one[0]
     zones = three.api.get("/availability_zones").body["availability_zones"]

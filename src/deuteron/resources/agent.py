@@ -7,7 +7,7 @@ host's name and the type. All is derived from the tables in `hosts`.
 import datetime
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -160,6 +160,13 @@ def _fill_zones(call: Call, items: list[Item], key: Column[str], place: Column[s
 _SHOWN = Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False)
 _ZONES = {"availability_zones": _SHOWN}
 
+
+def _of_type(items: list[Item], wanted: Sequence[Any]) -> list[Item]:
+    """Clients write "DHCP Agent" and "DHCP agent": both are meant."""
+    types = {str(one).lower() for one in wanted}
+    return [item for item in items if item["agent_type"].lower() in types]
+
+
 resource = Resource(
     name="agent",
     collection="agents",
@@ -185,6 +192,7 @@ resource = Resource(
     },
     update=change,
     delete=remove,
+    narrowing={"agent_type": _of_type},
 )
 
 zones = Resource(
