@@ -58,7 +58,10 @@ def test_bindings_are_changed_and_removed(api: Client, port: str) -> None:
     def put(where: str, **said: Any) -> Answer:
         return api.put(f"/ports/{port}/bindings/{where}", {"binding": said})
 
-    assert put("b", vnic_type="direct").body["binding"]["vnic_type"] == "direct"
+    direct = put("b", vnic_type="direct").body["binding"]
+    assert (direct["vnic_type"], direct["vif_type"]) == ("direct", "binding_failed")
+    assert put("a", vnic_type="direct").body["binding"]["vif_type"] == "binding_failed"
+    assert put("a", vnic_type="normal").body["binding"]["vif_type"] == "bridge"
     assert put("a", profile={"y": 2}).body["binding"]["profile"] == {"y": 2}
     assert api.shown("port", port)["binding:profile"] == {"y": 2}
     assert put("b", profile=None).body["binding"]["profile"] == {}

@@ -49,6 +49,7 @@ from deuteron.resources.types import (
 
 _MAC_TRIES = 16
 HOST = "binding:host_id"
+VNIC_TYPE = "binding:vnic_type"
 VNIC_TYPES = (
     "normal",
     "direct",
@@ -71,7 +72,7 @@ def create(call: Call, values: Item) -> Item:
     wanted = values.pop("fixed_ips")
     security, groups = port_security.of_new(call, values, home["port_security_enabled"])
     values["port_security_enabled"] = security
-    values.update(vif(call, values[HOST]))
+    values.update(vif(call, values[HOST], values[VNIC_TYPE]))
     values["extra_dhcp_opts"] = dhcp_options.merged((), values["extra_dhcp_opts"])
     row = _insert(call, values)
     row["fixed_ips"] = fixed_ips.assign(call, row, wanted)
@@ -95,7 +96,10 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     mac = _new_mac(call, row, changes)
     if HOST in changes and changes[HOST] != row[HOST]:
         nova_queue.host_changed(call, row)
-        changes.update(vif(call, changes[HOST]), status="DOWN")
+        changes["status"] = "DOWN"
+    if {HOST, VNIC_TYPE} & changes.keys():
+        after = {**row, **changes}
+        changes.update(vif(call, after[HOST], after[VNIC_TYPE]))
     if "extra_dhcp_opts" in changes:
         changes["extra_dhcp_opts"] = dhcp_options.merged(row["extra_dhcp_opts"], changes["extra_dhcp_opts"])
     new = rows.change(call, resource, row, changes)
@@ -196,10 +200,10 @@ def _is_automatic(call: Call, row: Item, fixed: Mapping[str, str]) -> bool:
     return addresses.eui64(parse_network(home["cidr"]), row["mac_address"]) == fixed["ip_address"]
 
 
-def vif(call: Call, host: str) -> Item:
-    """Return what binding a port to a host says to who plugs it."""
-    if not host:
-        return {"binding:vif_type": "unbound", "binding:vif_details": {}}
+def vif(call: Call, host: str, vnic_type: str) -> Item:
+    """Return what binding a port to a host says to who plugs it: only virtual devices can be plugged."""
+    if not host or vnic_type != "normal":
+        return {"binding:vif_type": "binding_failed" if host else "unbound", "binding:vif_details": {}}
     details = {"port_filter": True, "connectivity": "l2"}
     return {"binding:vif_type": call.settings.vif_type, "binding:vif_details": details}
 
@@ -299,7 +303,7 @@ resource = Resource(
         "device_id": Attr(type=line(), default="", post=True, put=True, index=True),
         "device_owner": Attr(type=line(), default="", post=True, put=True),
         HOST: Attr(type=empty_if_null(line(), ""), default="", post=True, put=True, index=True),
-        "binding:vnic_type": Attr(type=one_of(*VNIC_TYPES), default="normal", post=True, put=True),
+        VNIC_TYPE: Attr(type=one_of(*VNIC_TYPES), default="normal", post=True, put=True),
         "binding:profile": Attr(
             type=empty_if_null(DICTIONARY, {}),
             default={},

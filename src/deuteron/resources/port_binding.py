@@ -159,7 +159,7 @@ def _inactive(call: Call, row: Item) -> list[Item]:
 
 
 def _shown(call: Call, stored: Mapping[str, Any]) -> Item:
-    details = port.vif(call, stored["host"])
+    details = port.vif(call, stored["host"], stored["vnic_type"])
     return {
         **{name: stored[name] for name in _TYPES},
         "vif_type": details["binding:vif_type"],
