@@ -15,7 +15,9 @@ from deuteron.plan.units import Unit
 
 log = logging.getLogger(__name__)
 
-_BACK_OFF = (0.1, 30.0)
+_BACK_OFF = (0.1, 5.0)
+_REST = 10.0
+"""The next attempt waits so many times as long as one took: failing costs a tenth of a processor at most."""
 _PAUSE = 0.02
 """Seconds until the next turn of a manager that has more to do."""
 RECHECK_EVERY = 300.0
@@ -34,6 +36,11 @@ class _Turn:
     @property
     def name(self) -> str:
         return type(self.manager).__name__
+
+
+def retry_after(failures: int, took: float) -> float:
+    """Return after how many seconds a manager tries again that failed so often, and took so long at last."""
+    return max(min(_BACK_OFF[0] * 2.0 ** min(failures, 10), _BACK_OFF[1]), _REST * took)
 
 
 class Reconciler(threading.Thread):
@@ -108,6 +115,7 @@ class Reconciler(threading.Thread):
                 self._apply(turn)
 
     def _apply(self, turn: _Turn) -> None:
+        began = time.monotonic()
         try:
             problems = turn.manager.apply()
         except Exception as error:  # one manager's fault must not stop the others
@@ -123,7 +131,8 @@ class Reconciler(threading.Thread):
         if turn.manager.pending:
             turn.due = time.monotonic() + _PAUSE
         elif problems:
-            turn.due = time.monotonic() + min(_BACK_OFF[0] * 2**turn.failures, _BACK_OFF[1])
+            now = time.monotonic()
+            turn.due = now + retry_after(turn.failures, now - began)
         else:
             turn.due = math.inf
 
