@@ -251,6 +251,8 @@ class Cloud:
             time.sleep(LEAD_SECONDS)
             yield traffic
             time.sleep(after)
+            for prober in started:
+                prober.end()  # late answers have the same time for all
             for flow, prober in zip(flows, started, strict=True):
                 traffic.udp[flow.name], traffic.tcp[flow.name] = prober.stop()
 

@@ -3,6 +3,8 @@
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,9 +79,13 @@ def held_apart(cloud: Cloud, routers: dict[str, str]) -> None:
         shown = cloud.list("port", device_id=routers[project], device_owner="network:router_ha_interface")
         assert {one["binding:host_id"]: one["mac_address"] for one in shown} == own
         assert set(own) == {"net1", "net2", "net3"}
-        for host in own:
-            told = f"{host} hears {active} alone on the HA network of {project}"
-            until(lambda: senders(cloud, host, network) == [own[active]], told)  # noqa: B023
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(partial(_hears_alone, cloud, network, own[active]), own))
+
+
+def _hears_alone(cloud: Cloud, network: Json, sender: str, host: str) -> None:
+    told = f"{host} hears {sender} alone on {network['name']}"
+    until(lambda: senders(cloud, host, network) == [sender], told)
 
 
 def senders(cloud: Cloud, host: str, network: Json) -> list[str]:
