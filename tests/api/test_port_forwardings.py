@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from deuteron.resources import router
+from deuteron.store import Database
 from tests.api.conftest import Answer, Client, Topology
 
 
@@ -155,3 +157,16 @@ def test_it_needs_a_router_on_the_way(api: Client, topology: Topology) -> None:
     answer = _post(api, floating, port, external_port=1, internal_port=1)
     assert (answer.status, answer.error) == (400, "BadRequest")
     assert "not reachable" in answer.message
+
+
+@pytest.mark.parametrize("distributed", [True, False])
+def test_a_forwarded_port_has_no_floating_ip_of_a_distributed_router(
+    db: Database, api: Client, topology: Topology, distributed: bool
+) -> None:
+    one, port = _floating(api, topology), _port(api, topology)
+    _made(api, one, port, external_port=1, internal_port=1)
+    change = router.resource.table.update().values(distributed=distributed)
+    db.write_now(lambda tx: tx.execute(change))
+    other = _floating(api, topology)
+    answer = api.put(f"/floatingips/{other['id']}", {"floatingip": {"port_id": port["id"]}})
+    assert answer.error == ("PortHasPortForwarding" if distributed else "")

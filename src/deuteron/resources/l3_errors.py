@@ -125,6 +125,14 @@ class FipInUseByPortForwarding(InUse):
     message = "Floating IP {id} in use by Port Forwarding resources."
 
 
+class PortHasPortForwarding(BadRequest):
+    """`port_id`."""
+
+    message = (
+        "Cannot associate floating IP to port {port_id} because it already has a Port Forwarding binding."
+    )
+
+
 class PortHasBindingFloatingIP(InUse):
     """`floating_ip_address`, `fip_id`, `port_id`, `fixed_ip`."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from deuteron.resources import floatingip, port, rows
+from deuteron.resources import floatingip, port, router, rows
 from deuteron.resources.address_types import IP
 from deuteron.resources.attribute import UNSET, Attr, Type
 from deuteron.resources.call import Call
@@ -21,6 +21,7 @@ from deuteron.resources.l3_errors import (
     FloatingIPPortAlreadyAssociated,
     PortForwardingNotFound,
     PortHasBindingFloatingIP,
+    PortHasPortForwarding,
 )
 from deuteron.resources.resource import Alias, Extension, Item, Resource
 from deuteron.resources.types import DERIVED, UUID, integer, line, one_of, or_null, text
@@ -182,9 +183,28 @@ def _of(call: Call, floatingip_id: str) -> list[Item]:
     return rows.where(call, resource, resource.table.c.floatingip_id == floatingip_id)
 
 
+def _created_floating_ip(call: Call, row: Item, values: Mapping[str, Any]) -> None:  # noqa: ARG001
+    _refuse_forwarded_port(call, row["port_id"])
+
+
 def _updating_floating_ip(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
     if changes.get("port_id") and _of(call, row["id"]):
         raise FipInUseByPortForwarding(id=row["id"])
+    _refuse_forwarded_port(call, changes.get("port_id"))
+
+
+def _refuse_forwarded_port(call: Call, port_id: str | None) -> None:
+    """Raise where answers would leave by another way than questions come.
+
+    Of a distributed router, a floating IP is served on the port's host, and forwarded ports centrally.
+    """
+    if port_id is None:
+        return
+    for one in rows.where(call, resource, resource.table.c.internal_port_id == port_id)[:1]:
+        leading = rows.get(call, floatingip.resource, one["floatingip_id"])["router_id"]
+        through = rows.get(call, router.resource, leading)
+        if through["distributed"] or through["rung"]:
+            raise PortHasPortForwarding(port_id=port_id)
 
 
 def _deleting_floating_ip(call: Call, row: Item) -> None:
@@ -256,6 +276,7 @@ DECLARES = (
             "port_forwardings": Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False)
         },
         present=_present_floating_ips,
+        created=_created_floating_ip,
         updating=_updating_floating_ip,
         deleting=_deleting_floating_ip,
     ),
