@@ -49,6 +49,12 @@ test-keystone: install
 fuzz: install
 	@$(BIN)/python -m tests.oracle.fuzz $(ARGS)
 
+# OpenStack's own tests with a real Keystone, those of tests/oracle/tempest.txt; ARGS=--all for all of its suite.
+tempest: install
+	@test -x .keystone/bin/keystone-manage || { python3 -m venv .keystone && .keystone/bin/pip install -q keystone==30.0.0 gunicorn; }
+	@test -x .tempest/bin/tempest || { python3 -m venv .tempest && .tempest/bin/pip install -q tempest==47.0.0; }
+	@$(BIN)/python -m tests.oracle.tempest $(ARGS)
+
 bench: install
 	@$(BIN)/deuteron bench $(ARGS)
 
@@ -62,4 +68,4 @@ lock:
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .keystone .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .keystone .tempest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,6 +3,7 @@
 DEUTERON_TEST_KEYSTONE is the directory of a virtual environment with Keystone and gunicorn.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -81,8 +82,14 @@ class Identity:
 
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identity]:
-    root = tmp_path_factory.mktemp("keystone")
     programs = Path(os.environ["DEUTERON_TEST_KEYSTONE"], "bin")
+    with serving(tmp_path_factory.mktemp("keystone"), programs) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def serving(root: Path, programs: Path) -> Iterator[Identity]:
+    """Run a Keystone that keeps its data in a directory."""
     with socket.create_server(("127.0.0.1", 0)) as one:
         port = one.getsockname()[1]
     url = f"http://127.0.0.1:{port}"

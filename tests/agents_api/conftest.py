@@ -25,7 +25,7 @@ from deuteron.plan.units import (
     Snapshot,
     Unit,
 )
-from deuteron.settings import ServerSettings
+from deuteron.settings import KeystoneSettings, ServerSettings
 from deuteron.store import Database
 from tests.api.conftest import Client, serve
 
@@ -158,12 +158,14 @@ def cloud(db: Database) -> Iterator[Cloud]:
     yield from running(db, ServerSettings(agent_down_time=3.0))
 
 
-def running(db: Database, settings: ServerSettings) -> Iterator[Cloud]:
+def running(
+    db: Database, settings: ServerSettings, keystone: KeystoneSettings | None = None
+) -> Iterator[Cloud]:
     """Run a server with placement until the caller is done."""
     placement = service.start(db, settings)
     done = threading.Event()
     try:
-        for client in serve(db, settings):
+        for client in serve(db, settings, keystone):
             made = Cloud(client)
             beats = threading.Thread(target=_beat, args=(made, done))
             beats.start()

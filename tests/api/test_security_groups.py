@@ -248,12 +248,15 @@ def test_default_rules_are_what_new_groups_begin_with(api: Client, group: str) -
 
 def test_a_default_rule_names_what_is_there(api: Client, group: str) -> None:
     nobody = "11111111-1111-4111-8111-111111111111"
-    refused = [
-        post(api, "default_security_group_rule", direction="ingress", **{remote: nobody}).error
-        for remote in ("remote_group_id", "remote_address_group_id")
-    ]
-    assert refused == ["SecurityGroupNotFound", "AddressGroupNotFound"]
-    assert post(api, "default_security_group_rule", direction="ingress", remote_group_id="").status == 400
+    for remote, error in (
+        ({"remote_group_id": nobody}, "SecurityGroupNotFound"),
+        ({"remote_group_id": ""}, "SecurityGroupNotFound"),
+        ({"remote_group_id": "bad"}, "SecurityGroupNotFound"),
+        ({"remote_address_group_id": nobody}, "AddressGroupNotFound"),
+    ):
+        assert post(api, "default_security_group_rule", direction="ingress", **remote).error == error
+        in_group = post(api, "security_group_rule", security_group_id=group, direction="ingress", **remote)
+        assert (in_group.status, in_group.error) == (404, error)
     kept = make(api, "default_security_group_rule", direction="ingress", remote_group_id=group)
     assert len(make(api, "security_group", name="before")["security_group_rules"]) == 3
     assert api.delete(f"/security-groups/{group}").status == 204

@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from neutron_lib.api.definitions import _ALL_API_DEFINITIONS
+
 from deuteron.api import discovery
 from deuteron.resources import registry
 from tests.oracle import definitions
@@ -44,3 +46,18 @@ def test_every_collection_is_there() -> None:
     below |= {name.replace("-", "_") for one in known.resources.values() for name in one.children}
     theirs = definitions.expected({*known.aliases, *(one.alias for one in discovery.ALIASES)})
     assert theirs.keys() - known.resources.keys() - below == NOT_THERE
+
+
+def test_the_documentation_names_what_is_offered_and_what_is_not() -> None:
+    offered_text, rest = (Path(__file__).parents[2] / "docs/api.md").read_text().split("## Not offered")
+    absent_text = rest.split("## Who says so")[0]
+    offered = set(registry.load().aliases) | {one.alias for one in discovery.ALIASES}
+    assert _first_column(offered_text) == offered
+    assert not _first_column(absent_text) & offered
+    known = {one.ALIAS for one in _ALL_API_DEFINITIONS}
+    assert not known - offered - _first_column(absent_text)
+
+
+def _first_column(text: str) -> set[str]:
+    rows = (line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    return {alias for row in rows for alias in re.findall(r"`([^`]+)`", row)}

@@ -1,9 +1,7 @@
 """Default rules: what a new security group begins with, a project's default group and others."""
 
-from typing import Any
-
 from deuteron.resources import rows, security_rules
-from deuteron.resources.attribute import Attr, Type
+from deuteron.resources.attribute import Attr
 from deuteron.resources.call import Call
 from deuteron.resources.resource import Alias, Item, Resource
 from deuteron.resources.security_group_errors import (
@@ -14,11 +12,6 @@ from deuteron.resources.types import BOOLEAN, UUID, line
 
 PARENT = "PARENT"
 """As a remote group: the one that gets the rule."""
-
-
-def _group(value: Any) -> str:
-    group: str = value if value == PARENT else UUID.convert(value)
-    return group
 
 
 def create(call: Call, values: Item) -> Item:
@@ -46,12 +39,7 @@ resource = Resource(
         **security_rules.ATTRIBUTES,
         "name": security_rules.NAMELESS,
         "project_id": Attr(type=line(), default="", post=True, visible=False),
-        "remote_group_id": Attr(
-            type=Type(_group, UUID.column, schema={"anyOf": [UUID.schema, {"const": PARENT}]}),
-            default=None,
-            post=True,
-            nullable=True,
-        ),
+        "remote_group_id": Attr(type=line(36), default=None, post=True, nullable=True),
         "remote_address_group_id": Attr(type=UUID, default=None, post=True, nullable=True),
         "used_in_default_sg": Attr(type=BOOLEAN, default=False, post=True),
         "used_in_non_default_sg": Attr(type=BOOLEAN, default=True, post=True),

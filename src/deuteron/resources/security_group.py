@@ -21,7 +21,7 @@ from deuteron.resources.security_group_errors import (
     SecurityGroupRuleExists,
     SecurityGroupRuleNotFound,
 )
-from deuteron.resources.types import BOOLEAN, DERIVED, UUID
+from deuteron.resources.types import BOOLEAN, DERIVED, line
 from deuteron.store import ID_LENGTH, metadata
 
 DEFAULT = "default"
@@ -172,9 +172,9 @@ def create_rule(call: Call, values: Item) -> Item:
 
 def _check_remote(call: Call, values: Mapping[str, Any]) -> None:
     """Raise not found unless the groups that a rule names are there."""
-    if values["remote_group_id"]:
+    if values["remote_group_id"] is not None:
         rows.get(call, resource, values["remote_group_id"])
-    if values["remote_address_group_id"]:
+    if values["remote_address_group_id"] is not None:
         rows.get(call, address_group, values["remote_address_group_id"])
 
 
@@ -214,6 +214,8 @@ def _deleting_address_group(call: Call, row: Item) -> None:
             raise AddressGroupInUse(id=row["id"])
 
 
+_ID = line(ID_LENGTH)
+"""What is no UUID is not found, as in Neutron."""
 _NORMALIZED, _BELONGS = "normalized_cidr", "belongs_to_default_sg"
 
 resource = Resource(
@@ -241,10 +243,10 @@ rule = Resource(
         **security_rules.ATTRIBUTES,
         "name": security_rules.NAMELESS,
         "security_group_id": Attr(
-            type=UUID, post=True, index=True, references="security_group.id", on_delete="CASCADE"
+            type=_ID, post=True, index=True, references="security_group.id", on_delete="CASCADE"
         ),
         "remote_group_id": Attr(
-            type=UUID,
+            type=_ID,
             default=None,
             post=True,
             nullable=True,
@@ -253,7 +255,7 @@ rule = Resource(
             on_delete="CASCADE",
         ),
         "remote_address_group_id": Attr(
-            type=UUID, default=None, post=True, nullable=True, index=True, references="address_group.id"
+            type=_ID, default=None, post=True, nullable=True, index=True, references="address_group.id"
         ),
         _NORMALIZED: security_rules.NORMALIZED,
         _BELONGS: Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False),
