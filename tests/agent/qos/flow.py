@@ -15,6 +15,7 @@ def sink(port: str, seconds: str) -> None:
         server.settimeout(20)
         print("ready", flush=True)
         connection = server.accept()[0]
+        connection.settimeout(20)
         start = time.monotonic()
         first, count, counted = start + 1, 0, start
         while (now := time.monotonic()) < first + float(seconds):

@@ -49,7 +49,9 @@ def _start(here: Scene) -> None:
     here.agent.start()
     for number in (1, 2):
         name = here.plug(number)
-        here.host.run(f"ip -n {name} address add 10.1.0.{number}/24 dev eth0")
+        here.host.run(
+            f"ip -n {name} link set eth0 mtu 1450; ip -n {name} address add 10.1.0.{number}/24 dev eth0"
+        )
         here.host.run(f"ip -n {name} address add fd00:1::{number}/64 dev eth0 nodad")
 
 
