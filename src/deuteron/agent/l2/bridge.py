@@ -240,6 +240,7 @@ class BridgeManager:
             elif refusal := self._refusal(port):
                 problems[port.key] = refusal
                 self._context.status.set_port(identity, False)
+                _take_out([device])  # a hypervisor may have put it there
             else:
                 groups[port.key] = _plug(port, device)
         for key in groups:
@@ -256,15 +257,7 @@ class BridgeManager:
 
     def _forget_taps(self) -> None:
         """Take devices whose ports are gone out of our bridges; they are removed by who plugged them."""
-        present = [device for device in sorted(self._gone_taps) if _exists(device)]
-        links = _look_up(present)
-        ip.batch_groups(
-            {
-                device: [f"link set {device} nomaster"]
-                for device in present
-                if links.get(device, {}).get("master", "").startswith("brq")
-            }
-        )
+        _take_out(self._gone_taps)
         self._gone_taps.clear()
 
 
@@ -302,6 +295,19 @@ def _plug(port: Port, device: str) -> list[str]:
         f"link set {device} master {names.bridge(port.network)}",
         f"link set {device} {'up' if port.admin_state_up else 'down'}",
     ]
+
+
+def _take_out(taps: Iterable[str]) -> None:
+    """Take devices out of our bridges."""
+    present = [device for device in sorted(taps) if _exists(device)]
+    links = _look_up(present)
+    ip.batch_groups(
+        {
+            device: [f"link set {device} nomaster"]
+            for device in present
+            if links.get(device, {}).get("master", "").startswith("brq")
+        }
+    )
 
 
 def _members(bridge_name: str) -> list[str]:
