@@ -233,6 +233,8 @@ class Routers:
         here = [device for device in devices if device.inside in inside.links]
         whole = {device.tap: taps[device.tap] for device in here if device.tap in taps}
         ip.batch(kernel.make_ports(twin, taps, whole))
+        # Plugged before they have addresses: what leads to these must lead to the network, too.
+        unplugged = ip.batch_groups(kernel.plug_ports(twin, whole))
         ip.batch(kernel.set_ports(devices, inside.links), twin.namespace)
         failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
         done = before.kernel.services if before else None
@@ -245,7 +247,6 @@ class Routers:
             twin.namespace,
             f"router/{twin.id}",
         )
-        unplugged = ip.batch_groups(kernel.plug_ports(twin, whole))
         self._report(twin.id, {d.port for d in twin.kernel.devices if d.tap not in unplugged})
         failed.update(unplugged)
         return "; ".join(failed.values())

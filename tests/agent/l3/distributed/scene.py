@@ -6,10 +6,11 @@ end in 11 and 12.
 """
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -234,11 +235,10 @@ class Scene:
             time.sleep(0.1)
         raise AssertionError(f"{host.name}: {problems}")
 
-    def plan(self, host: Host, **changes: Any) -> list[units.Unit]:
-        """Return all units of a host."""
+    def basics(self, host: Host) -> list[units.Unit]:
+        """Return a host's networks and ports, and where the ports of other hosts are."""
         found: list[units.Unit] = [*self.networks(host)]
         for instance, its in self.where.items():
-            found.append(instance.neighbour())
             if its is host:
                 found.append(
                     units.Port(id=instance.port, network=instance.network, mac=instance.mac, mtu=1450)
@@ -249,9 +249,16 @@ class Scene:
                 )
         for network in (A, B):
             port = snat_port(network)
-            found.append(snat_neighbour(network))
             if host is not self.net:
                 found.append(units.Remote(id=port.id, network=network, mac=port.mac, vtep=self.net.vtep))
+        return found
+
+    def neighbours(self) -> Sequence[units.Unit]:
+        return [instance.neighbour() for instance in self.where] + [snat_neighbour(n) for n in (A, B)]
+
+    def plan(self, host: Host, **changes: Any) -> list[units.Unit]:
+        """Return all units of a host."""
+        found = [*self.basics(host), *self.neighbours()]
         here = sorted((i for i in self.floating if self.where[i] is host), key=lambda instance: instance.name)
         if here:
             changes = {"external": EXTERNAL, **changes}
@@ -260,6 +267,35 @@ class Scene:
         if host is self.net:
             found.append(central())
         return found
+
+    def give(self, host: Host, *wanted: units.Unit, gone: Sequence[str] = ()) -> None:
+        """Change a host's plan, and wait until it is applied."""
+        self.agents[host.name].put(*wanted)
+        self.agents[host.name].delete(*gone)
+        self.settle(host)
+
+    @contextlib.contextmanager
+    def probed(self, *probes: tuple[Instance | None, str]) -> Iterator[dict[str, dict[str, Any]]]:
+        """Probe meanwhile, from instances or the outside (None); at the end there is a result per target."""
+        found: dict[str, dict[str, Any]] = {}
+        running = []
+        for source, target in probes:
+            host = self.outside if source is None else self.where[source]
+            prefix = [] if source is None else ["ip", "netns", "exec", source.name]
+            words = [sys.executable, "-m", "deuteron.lab.prober", "--interval-ms", "4", "--duration", "60"]
+            running.append(host.start(*prefix, *words, target, stdout=subprocess.PIPE))
+        try:
+            for process in running:
+                assert process.stdout
+                assert "ready" in process.stdout.readline()
+            yield found
+            for host in {self.outside if source is None else self.where[source] for source, _ in probes}:
+                host.run("kill $(pgrep -f [l]ab.prober)")
+            for (_, target), process in zip(probes, running, strict=True):
+                found[target] = json.loads(process.communicate(timeout=30)[0])["probes"][0]
+        finally:
+            for process in running:
+                process.kill()
 
     def pings(self, instance: Instance, address: str, seconds: float = 1) -> bool:
         return bool(

@@ -29,6 +29,8 @@ def _announce(
     for seconds in (0.0, *REPEATS):
         time.sleep(max(0.0, begun + seconds - time.monotonic()))
         told = tuple(address for address in addresses if not seconds or still(address))
+        if not told:
+            return
         try:
             with (
                 netns.entered(namespace),

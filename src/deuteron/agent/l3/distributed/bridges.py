@@ -65,8 +65,7 @@ class Bridges:
         here = _gateways_here(wanted) if wanted else set()
         is_open = {port.tap: port.is_open and (port.is_complete or port.tap in here) for port in wanted}
         moving = {tap for tap in is_open if is_open[tap] != (tap in here)}
-        if moving:
-            self._write(wanted, {tap for tap in is_open if is_open[tap] or tap in moving}, moving)
+        self._write(wanted, {tap for tap in is_open if is_open[tap] or tap in moving}, moving)
         failed = _plug([port for port in wanted if port.is_complete])
         entries = {port.tap: _entry(port, is_open[port.tap]) for port in wanted if port.tap in moving}
         failed |= bridge.batch_groups({tap: [e] for tap, e in entries.items() if tap not in failed})

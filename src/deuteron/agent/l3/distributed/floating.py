@@ -19,7 +19,9 @@ ROUTER_END, FIP_END = "169.254.64.1", "169.254.64.2"
 ROUTES = 16
 """The routing table of instances with a floating IP."""
 PRIORITY = 40000
-"""Of the rules that lead to it: after the main table, before that of the way to the central part."""
+"""Of the rule that leads to it: after the main table, before those of the way to the central part."""
+OUT = 0x10
+"""The mark of packets that it is for: of instances with a floating IP, as their translation knows them."""
 SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     **{f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")},
@@ -53,11 +55,6 @@ class Leg:
     def outer(self) -> str:
         """The device in the namespace of floating IPs."""
         return names.fip_to_router(self.router)
-
-    @property
-    def ways(self) -> frozenset[str]:
-        """The fixed IPs whose way out is by this leg."""
-        return frozenset(fixed for _, fixed in self.floating)
 
 
 @dataclass(frozen=True)
@@ -139,9 +136,9 @@ NOTHING = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
 def translation(leg: Leg) -> str:
     """Return what replaces the translation of a leg in its router.
 
-    Only what is translated is tracked. So nothing is known of the connections of an instance when it gets a
-    floating IP, or another one, and they are translated from their next packet on; and none is when it has
-    lost it.
+    Only what is translated is tracked, and led this way. So nothing is known of an instance's connections
+    when it gets a floating IP: they are translated from their next packet on, and go their other way from the
+    next one on when it has lost it.
     """
     to_fixed = ", ".join(f"{floating} : {fixed}" for floating, fixed in leg.floating)
     first: dict[str, str] = {}
@@ -161,7 +158,7 @@ def translation(leg: Leg) -> str:
   chain untracked {{
     type filter hook prerouting priority raw; policy accept;
     iifname "{leg.inner}" return
-    ip saddr {{ {", ".join(sorted(first))} }} return
+    ip saddr {{ {", ".join(sorted(first))} }} meta mark set {OUT:#x} return
     notrack
   }}
   chain prerouting {{

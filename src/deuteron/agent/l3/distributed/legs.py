@@ -8,6 +8,7 @@ from deuteron.agent import names
 from deuteron.agent.l3.distributed.floating import (
     FIP_END,
     NOTHING,
+    OUT,
     PRIORITY,
     ROUTER_END,
     ROUTES,
@@ -20,6 +21,7 @@ from deuteron.agent.l3.wanted import CONNECTION_SYSCTLS
 from deuteron.agent.system import ip, nft, sysctl
 from deuteron.agent.system.command import run
 
+_RULE = f"priority {PRIORITY} fwmark {OUT:#x} lookup {ROUTES}"
 Route = tuple[str, str, str]
 """(destination, next hop or "", device)"""
 
@@ -32,8 +34,8 @@ class View:
     """Device -> what `ip address show` says of it."""
     routes: Mapping[str, frozenset[Route]]
     """Routing table -> those of its IPv4 routes that are not the kernel's own."""
-    ways: frozenset[str]
-    """The fixed IPs that are led to ROUTES."""
+    has_rule: bool
+    """Whether marked packets are led to ROUTES."""
 
 
 def look(namespace: str) -> View:
@@ -49,16 +51,12 @@ def look(namespace: str) -> View:
     return View(
         links={link["ifname"]: link for link in links},
         routes={table: frozenset(those) for table, those in found.items()},
-        ways=frozenset(item["src"] for item in rules if item.get("priority") == PRIORITY),
+        has_rule=any(item.get("priority") == PRIORITY for item in rules),
     )
 
 
 def connect(leg: Leg, fip_namespace: str, outside: View) -> None:
-    """Make a leg so, in both namespaces. Raises SystemCommandError.
-
-    Packets of an instance go this way first, and are translated then: in between they get no further than the
-    namespace of floating IPs.
-    """
+    """Make a leg so, in both namespaces, but for its translation. Raises SystemCommandError."""
     inside = look(leg.namespace)
     inner, outer = inside.links.get(leg.inner), outside.links.get(leg.outer)
     if inner is None or outer is None:
@@ -75,11 +73,15 @@ def connect(leg: Leg, fip_namespace: str, outside: View) -> None:
         commands.append(
             f"route replace default via {FIP_END} dev {leg.inner} onlink table {ROUTES} proto static"
         )
-    commands += [_way("add", fixed) for fixed in sorted(leg.ways - inside.ways)]
+    if not inside.has_rule:
+        commands.append(f"rule add {_RULE}")
     ip.batch(commands, leg.namespace)
+
+
+def translate(leg: Leg) -> None:
+    """Translate what goes by a leg: instances use it from now on. Raises SystemCommandError."""
     nft.apply(translation(leg), leg.namespace)
     sysctl.write(CONNECTION_SYSCTLS, leg.namespace)
-    ip.batch([_way("delete", fixed) for fixed in sorted(inside.ways - leg.ways)], leg.namespace)
 
 
 def disconnect(router: str) -> None:
@@ -88,7 +90,7 @@ def disconnect(router: str) -> None:
     inside = look(namespace)
     if ("inet", TABLE) in nft.tables(namespace):
         nft.apply(NOTHING, namespace)
-    commands = [_way("delete", fixed) for fixed in sorted(inside.ways)]
+    commands = [f"rule delete {_RULE}"] if inside.has_rule else []
     if device in inside.links:
         commands.append(f"link delete {device}")
     ip.batch(commands, namespace)
@@ -110,7 +112,3 @@ def _end(device: str, mtu: int, address: str, link: Mapping[str, Any] | None) ->
     if not any(info.get("local") == address for info in has):
         commands.append(f"address replace {address}/32 dev {device}")
     return commands
-
-
-def _way(verb: str, fixed: str) -> str:
-    return f"rule {verb} priority {PRIORITY} from {fixed} lookup {ROUTES}"

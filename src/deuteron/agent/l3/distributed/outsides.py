@@ -62,8 +62,6 @@ class Outsides:
         problems: dict[str, str] = {}
         if self._compare:
             self._built.clear()
-        for network in sorted((self._present() | self._built.keys()) - self._gateways.keys()):
-            problems |= _attempt(f"floatinggateway/{network}", partial(self._remove, network))
         wanted: dict[str, Outside] = {}
         for network, gateway in self._gateways.items():
             try:
@@ -74,9 +72,11 @@ class Outsides:
         before = {leg.router for outside in self._built.values() for leg in outside.legs}
         for router in sorted(((routers.keys() if self._compare else before) & routers.keys()) - connected):
             problems |= _attempt(f"distributedrouter/{router}", partial(legs.disconnect, router))
+        for network in sorted((self._present() | self._built.keys()) - self._gateways.keys()):
+            problems |= _attempt(f"floatinggateway/{network}", partial(self._remove, network))
         for network, outside in wanted.items():
             problems |= _attempt(f"floatinggateway/{network}", partial(self._make, outside, made))
-        self._compare = False
+        self._compare = bool(problems)  # what is there then is not known
         return problems | self._unreachable(routers, connected)
 
     def _unreachable(self, routers: Routers, connected: set[str]) -> dict[str, str]:
@@ -112,12 +112,14 @@ class Outsides:
         ip.batch(_leaving(outside, view, held), outside.namespace)
         if before is None or before.rules != outside.rules:
             nft.apply(outside.rules, outside.namespace)
+        tap = taps.get(outside.device.tap, {}) if outside.device.inside in view.links else {}
+        ip.batch(_plug(outside, tap))
         for leg in changed:
             legs.connect(leg, outside.namespace, view)
         new = sorted(outside.routes - held)
         ip.batch([_route("replace", route) for route in new], outside.namespace)
-        tap = taps.get(outside.device.tap, {}) if outside.device.inside in view.links else {}
-        ip.batch(_plug(outside, tap))
+        for leg in changed:  # whoever sends by it asks in its name, and is answered to it from then on
+            legs.translate(leg)
         self._built[outside.network] = outside
         self._context.status.set_port(outside.device.port, True, _PART)
         self._announce(

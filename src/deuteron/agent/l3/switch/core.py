@@ -308,7 +308,10 @@ class Core:
             del self._round[id_]
 
     def _announce_new(self, before: dict[str, Router | None]) -> None:
-        """Announce the addresses that open routers have got."""
+        """Announce the addresses that open routers have got.
+
+        And again: a floating IP that comes from the host of its instance may still be announced there.
+        """
         for id_, old in before.items():
             new = self.routers.get(id_)
             if old is None or new is None or not self.is_open(new):
@@ -317,8 +320,7 @@ class Core:
             news = [(p, [a for a in p.addresses if (p.device, a) not in had]) for p in new.ports]
             if any(addresses for _, addresses in news):
                 self._announcer.announce(new, news)
-                if id_ not in self._round:
-                    self._announcer.finish(id_)
+                self._announce(new)
 
     def _tell_of_new(self, before: dict[str, Router | None]) -> None:
         """Tell which routers have come, and how their gate is, and which are gone."""
