@@ -12,8 +12,8 @@ log = logging.getLogger(__name__)
 
 _PER_SECOND = 8000
 """Entries."""
-_NOT_AGAIN_BEFORE = 2.0
-"""Seconds between two dumps of the same table."""
+_NOT_AGAIN_BEFORE = 0.25
+"""Seconds between two dumps of the same table; when one took longer, as long as it took."""
 
 
 class Teller(Protocol):
@@ -37,6 +37,7 @@ class Dumper:
         self._wanted: dict[Teller, set[str]] = {}
         self._not_before: dict[Teller, float] = {}
         self._current: tuple[Teller, Dump, tuple[str, ...]] | None = None
+        self._began = 0.0
         self._pause_until = 0.0
 
     def want(self, teller: Teller, twins: Iterable[str]) -> None:
@@ -76,6 +77,7 @@ class Dumper:
         teller = next(teller for teller in self._wanted if self._not_before.get(teller, 0.0) <= now)
         twins = tuple(self._wanted[teller])
         self._not_before[teller] = now + _NOT_AGAIN_BEFORE
+        self._began = now
         if teller.table and twins:
             self._current = teller, Dump(teller.table), twins
         del self._wanted[teller]  # only now: when the dump could not begin it is still wanted
@@ -87,6 +89,7 @@ class Dumper:
         page = dump.page()
         if page is None:
             self._end()
+            self._not_before[teller] = now + max(_NOT_AGAIN_BEFORE, now - self._began)
             teller.finish_dump(twins)
             return
         teller.send_page(page, twins)
