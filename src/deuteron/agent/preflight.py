@@ -56,6 +56,12 @@ _NAT = """table inet probe {
  }
 }
 """
+_ARP = """table arp probe {
+ chain c {
+  type filter hook output priority 0; arp operation request arp saddr ip set 192.0.2.1
+ }
+}
+"""
 _FEATURES = (
     _Feature("bridges", "CONFIG_BRIDGE (modprobe bridge)", _ALL, ("ip", "link", "add", "type", "bridge")),
     _Feature("veth pairs", "CONFIG_VETH (modprobe veth)", _ALL, ("ip", "link", "add", "type", "veth")),
@@ -78,6 +84,25 @@ _FEATURES = (
         frozenset({"l3"}),
         ("nft", "-f", "-"),
         _NAT,
+    ),
+    _Feature(
+        "nftables for ARP",
+        "CONFIG_NF_TABLES_ARP (modprobe nf_tables)",
+        frozenset({"l3"}),
+        ("nft", "-f", "-"),
+        _ARP,
+    ),
+    _Feature(
+        "several routing tables for IPv4",
+        "CONFIG_IP_MULTIPLE_TABLES",
+        frozenset({"l3"}),
+        ("ip", "rule", "add", "fwmark", "0x10", "lookup", "16"),
+    ),
+    _Feature(
+        "several routing tables for IPv6",
+        "CONFIG_IPV6_MULTIPLE_TABLES",
+        frozenset({"l3"}),
+        ("ip", "-6", "rule", "add", "iif", "lo", "lookup", "16"),
     ),
 )
 

@@ -81,7 +81,7 @@ class Bridges:
     def _write(self, wanted: Sequence[PartPort], opened: set[str], moving: set[str]) -> None:
         """Write the table if it is another one; bridges do not know of those of `opened` that move."""
         closed = (port.tap for port in wanted if port.tap not in opened)
-        text = table.render(closed, _tunnels([port for port in wanted if port.tap in opened], moving))
+        text = table.render(closed, tunnels([port for port in wanted if port.tap in opened], moving))
         if text != self._text:
             self._text = None
             nft.apply(text)
@@ -110,17 +110,17 @@ def _entry(port: PartPort, is_open: bool) -> str:
     return f"fdb replace {entry} static sticky" if is_open else f"fdb del {entry}"
 
 
-def _tunnels(opened: Iterable[PartPort], moving: set[str]) -> list[Tunnel]:
+def tunnels(opened: Iterable[PartPort], moving: set[str]) -> list[Tunnel]:
     """Return what must not pass by each way out, in order."""
     by_way: dict[str, list[PartPort]] = {}
     for port in opened:
         by_way.setdefault(port.uplink, []).append(port)
-    tunnels = []
+    made = []
     for way, ports in sorted(by_way.items()):
         found = {ipaddress.ip_interface(text).ip for port in ports for text in port.device.addresses}
         found |= {ipaddress.ip_address(link_local(port.device.mac)) for port in ports}
         addresses = sorted(found, key=int)
-        tunnels.append(
+        made.append(
             Tunnel(
                 device=way,
                 macs=tuple(sorted({port.device.mac for port in ports})),
@@ -130,4 +130,4 @@ def _tunnels(opened: Iterable[PartPort], moving: set[str]) -> list[Tunnel]:
                 mac=ports[0].mac,
             )
         )
-    return tunnels
+    return made
