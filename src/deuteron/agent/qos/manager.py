@@ -14,6 +14,8 @@ from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Qos, Unit
 
 _PREFIX = names.shaper("")
+_DOOMED = 0x6465616E
+"""The device group of devices that are about to be deleted."""
 Links = Mapping[str, Mapping[str, Any]]
 """Device -> what `ip link show` says of it."""
 
@@ -138,13 +140,16 @@ class QosManager:
             work.queue += shaping.redirect(tap, shaper, has) if plugged else []
         elif ours:
             work.undo += shaping.straight(tap) if plugged and has.filters else []
-            work.remove.append(f"link delete {shaper}")
+            work.remove.append(f"link set {shaper} group {_DOOMED}")
         return work
 
 
 @dataclass
 class _Work:
-    """What to do for a port, as commands of `ip` (make, remove) and `tc`."""
+    """What to do for a port, as commands of `ip` (make, remove) and `tc`.
+
+    What is to be removed is marked, and goes at once: each device alone would wait for the whole kernel.
+    """
 
     make: list[str] = field(default_factory=list)
     queue: list[str] = field(default_factory=list)
@@ -159,7 +164,11 @@ def _do(todo: Mapping[str, _Work]) -> dict[str, str]:
     well = {id_: work.queue for id_, work in todo.items() if work.queue and id_ not in problems}
     problems |= tc.batch_groups(well)
     tc.batch_groups({id_: work.undo for id_, work in todo.items() if work.undo})
-    return problems | ip.batch_groups({id_: work.remove for id_, work in todo.items() if work.remove})
+    doomed = {id_: work.remove for id_, work in todo.items() if work.remove}
+    problems |= ip.batch_groups(doomed)
+    if doomed.keys() - problems.keys():
+        ip.batch([f"link delete group {_DOOMED}"])
+    return problems
 
 
 def _exists(device: str) -> bool:
