@@ -1,5 +1,7 @@
 """Small random clouds: any row of any kind, consistent or not, since changes may arrive in any order."""
 
+from typing import Any
+
 import msgspec
 from hypothesis import strategies as st
 
@@ -240,7 +242,7 @@ ports_often = st.one_of(
     _change(s.Router),
     _change(s.SecurityGroup),
 )
-_inside = {"device_owner": owners.ROUTER_DISTRIBUTED_INTERFACE}
+_inside: Any = {"device_owner": owners.ROUTER_DISTRIBUTED_INTERFACE}
 _DISTRIBUTED: list[s.Row] = [
     *(
         s.Host(

@@ -23,7 +23,11 @@ T = TypeVar("T")
 INTERNET_V6 = "2001:db8:51::1"
 EXTERNAL_V6 = "2001:db8:113::/64"
 GATEWAY_V6 = "2001:db8:113::1"
-ROUTER_INTERFACES = ("network:router_interface", "network:ha_router_replicated_interface")
+ROUTER_INTERFACES = (
+    "network:router_interface",
+    "network:ha_router_replicated_interface",
+    "network:router_interface_distributed",
+)
 PATIENCE = 60.0
 LEAD_SECONDS = 0.5
 """Of undisturbed traffic before and after what is done to it."""
