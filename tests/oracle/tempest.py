@@ -21,12 +21,13 @@ from typing import Any
 
 import msgspec
 
+from deuteron.plan.units import Dhcp
 from deuteron.resources import registry
 from deuteron.settings import KeystoneSettings, ServerSettings
 from deuteron.store import Database
 from deuteron.store.migrate import prepare
 from tests.access.real_keystone import PASSWORD, Identity, serving
-from tests.agents_api.conftest import running
+from tests.agents_api.conftest import Agent, running
 
 LIST = Path(__file__).with_name("tempest.txt")
 SUITE = r"^tempest\.api\.network\."
@@ -63,6 +64,16 @@ def main() -> int:
     return _judge(results, must=not arguments.all)
 
 
+class _Agent(Agent):
+    """May carry distributed routers, and says that the ports of its DHCP servers are up."""
+
+    def tell(self, **more: Any) -> None:
+        """Report."""
+        self.report = msgspec.structs.replace(self.report, agent_mode="dvr_snat")
+        ports = tuple(unit.port for unit in list(self.stream.plan.values()) if isinstance(unit, Dhcp))
+        super().tell(ports_up=ports, **more)
+
+
 @contextlib.contextmanager
 def _cloud(root: Path, programs: Path) -> Iterator[tuple[Identity, int]]:
     """Run Keystone, a server that trusts it, and two agents."""
@@ -74,9 +85,7 @@ def _cloud(root: Path, programs: Path) -> Iterator[tuple[Identity, int]]:
         keystone = KeystoneSettings(auth_url=identity.url, password=PASSWORD)
         for cloud in running(db, ServerSettings(**SETTINGS), keystone):
             for host in ("host1", "host2"):
-                agent = cloud.agent(host)
-                agent.report = msgspec.structs.replace(agent.report, agent_mode="dvr_snat")
-                agent.tell()
+                cloud.agents[host] = _Agent(cloud, host, len(cloud.agents) + 1)
             yield identity, cloud.port
     db.close()
 
