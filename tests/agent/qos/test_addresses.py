@@ -176,6 +176,19 @@ def test_in_the_kernel(router: str) -> None:
     assert _links(router) == [device]
 
 
+@pytest.mark.lab
+def test_where_the_instance_is(router: str) -> None:
+    device = f"rfp-{router[:11]}"
+    _run(f"ip -n qrouter-{router} link add {device} type veth peer name far")
+    manager = AddressLimits("")
+    manager.put(_floating(10, OUT, IN, router=router, distributed=True))
+    assert manager.apply() == {}
+    assert (_rates(router, device), _rates(router, f"ifb{router[:11]}")) == ([4000], [8000])
+    manager.delete("floatingip/f10")
+    assert manager.apply() == {}
+    assert _rates(router, device) == []
+
+
 def test_a_kernel_that_cannot() -> None:
     manager = AddressLimits("this host cannot limit bandwidth: modprobe ifb")
     manager.put(_router())
