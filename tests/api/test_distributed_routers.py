@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deuteron.api.app import app
+from deuteron.config import ConfigError
 from deuteron.plan.units import DistributedRouter, FloatingGateway, FloatingIP, Neighbour, Router
 from deuteron.settings import ServerSettings
 from deuteron.store import Database
@@ -136,6 +139,13 @@ def test_a_router_cannot_be_distributed_where_nobody_could_carry_it(db: Database
             409,
             "NoHostForDistributedRouters",
         ), "nobody could do SNAT"
+
+
+def test_macs_of_ports_and_of_hosts_are_told_apart(tmp_path: Path) -> None:
+    db = Database(f"sqlite:///{tmp_path}/d.db")
+    with pytest.raises(ConfigError, match="dvr_base_mac"):
+        app(ServerSettings(dvr_base_mac="fa:16:3e:aa:00:00"), db)
+    db.close()
 
 
 def test_agents_show_their_mode(cloud: Cloud) -> None:

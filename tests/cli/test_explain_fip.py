@@ -38,7 +38,7 @@ def test_where_a_floating_ip_is_served_and_why(cloud: Cloud, deuteron: Command) 
         assert words in said.out
     said = deuteron("explain", "fip", made["old"])
     assert said.out.startswith(f"{made['old']} is served on net1, by the central part of router r1")
-    assert "old (agent_mode legacy) carries no part of the router" in said.out
+    assert "old has no agent with the role l3" in said.out
     assert "snat-" in said.out
     said = deuteron("explain", "fip", made["free"])
     assert (said.status, said.out) == (1, f"{made['free']} is served nowhere: it leads to no port\n")

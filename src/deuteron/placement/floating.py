@@ -57,12 +57,13 @@ def known(tx: Tx, *conditions: Any) -> list[Known]:
 
     def facts(row: Any, name: str) -> floating.Facts:
         there = hosts.get(name)
+        mode = there.agent_mode if there and "l3" in there.roles else ""
         return floating.Facts(
             distributed=floats_at_hosts(row.rung),
             bound=name,
             own=row.fixed_ip_address in own[row.port_id],
-            carries=there is not None and "l3" in there.roles and there.agent_mode in DVR_MODES,
-            agent_mode=there.agent_mode if there else "unknown",
+            carries=mode in DVR_MODES,
+            agent_mode=mode,
             physical_network=row.provider_physical_network,
             physical_networks=tuple(there.physical_networks) if there else (),
             prepared=(row.floating_network_id, name) in ways,

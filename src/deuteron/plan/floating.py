@@ -15,7 +15,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     carries: bool = False
     """Whether that host carries a distributed part of the router."""
     agent_mode: str = "legacy"
-    """Of that host."""
+    """Of that host; "" if no agent with the role l3 is there."""
     physical_network: str | None = None
     """Of the external network; None if it is an overlay."""
     physical_networks: tuple[str, ...] = ()
@@ -48,6 +48,8 @@ def suitable(facts: Facts) -> Place:
         return Place(None, "its port is not bound to any host")
     if not facts.own:
         return Place(None, "its fixed IP is not the port's own")
+    if not facts.carries and not facts.agent_mode:
+        return Place(None, f"{host} has no agent with the role l3: it carries no part of the router")
     if not facts.carries:
         return Place(None, f"{host} (agent_mode {facts.agent_mode}) carries no part of the router")
     if facts.agent_mode == "dvr_no_external":
