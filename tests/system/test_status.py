@@ -87,4 +87,4 @@ def test_all_agents_are_alive(built: Standard) -> None:
     agents = built.cloud.list("agent")
     assert all(agent["alive"] for agent in agents)
     kinds = sorted((agent["host"], agent["agent_type"]) for agent in agents)
-    assert len(kinds) == len(set(kinds)) == 3 * 4 + 2 * 2
+    assert len(kinds) == len(set(kinds)) == 3 * 4 + 2 * 3

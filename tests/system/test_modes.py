@@ -1,0 +1,85 @@
+"""A router that is up becomes redundant, plain, distributed, central: nothing inside is lost or breaks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deuteron.lab import enter
+from deuteron.lab import lab as labs
+from tests.system.cloud import Standard, Traffic
+
+pytestmark = pytest.mark.lab
+
+OUTWARD = ("SNAT", "floating IP")
+OUTWARD_MS = 200.0
+"""Ten times what is promised: this machine does much else."""
+LISTENER = Path(__file__).with_name("listener.py")
+LISTEN_SECONDS = 2.0
+
+
+def deuteron(built: Standard, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(Path(sys.prefix, "bin", "deuteron")), *words, "--endpoint", built.cloud.api.endpoint]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def nothing_broke(built: Standard, traffic: Traffic) -> None:
+    """All inside arrived, and of what goes out as good as all."""
+    lost = {name: gaps for name, gaps in traffic.lost.items() if name not in OUTWARD}
+    assert lost == {}, built.story(traffic)
+    assert all(traffic.longest_gap_ms[name] <= OUTWARD_MS for name in OUTWARD), built.story(traffic)
+    assert traffic.broken == {}
+
+
+def test_a_plan_says_what_would_be_done(built: Standard) -> None:
+    said = deuteron(built, "convert", "router", "--to", "dvr-ha", "--plan")
+    assert said.returncode == 0, said.stderr
+    assert "distributed parts are built on all hosts of its networks, mute" in said.stdout
+    assert built.cloud.list("router")[0]["distributed"] is False
+    assert deuteron(built, "convert", "router", "--to", "ha").stdout == "router: is ha already\n"
+    assert deuteron(built, "convert", "router", "--to", "dvr", "--timeout", "x").returncode == 2
+
+
+@pytest.mark.parametrize("mode", ["dvr-ha", "legacy", "dvr", "ha"])
+def test_a_router_becomes_something_else_under_traffic(built: Standard, mode: str) -> None:
+    active = built.cloud.api.get("/v1/status")["routers"][0]["active"]
+    with built.cloud.probing(*built.flows, after=1.0) as traffic:
+        said = deuteron(built, "convert", "router", "--to", mode, "--json")
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert json.loads(said.stdout)["phase"] == "done"
+    nothing_broke(built, traffic)
+    status = built.cloud.api.get("/v1/status")
+    assert status["routers"][0]["active"] == active, "its central part stays where it is"
+    assert status["problems"] == []
+    if mode == "dvr-ha":
+        what_hosts_share_stays_on_them(built)
+
+
+def what_hosts_share_stays_on_them(built: Standard) -> None:
+    """Between networks it goes from host to host, and no gateway's MAC address is on the underlay."""
+    cloud = built.cloud
+    command = enter.command(labs.locate(cloud.lab, "compute1"), ["python3", str(LISTENER), "eth-under", "2"])
+    listener = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert listener.stdout is not None
+    assert listener.stdout.readline() == "listening\n"
+    for place, target in (("vm2", "vm3"), ("vm3", "vm2"), ("vm2", "vm1")):
+        cloud.run(place, "ping", "-c", "2", "-i", "0.2", built.addresses[target])
+    cloud.run("vm1", "ping", "-c", "2", "-i", "0.2", "10.1.0.1")
+    heard = [line.split() for line in listener.communicate(timeout=30)[0].splitlines()]
+    ports = {port["id"]: port for port in cloud.list("port")}
+    gateways = {
+        port["mac_address"]
+        for port in ports.values()
+        if port["device_owner"] == "network:router_interface_distributed"
+    }
+    assert len(gateways) == 2
+    assert not [words for words in heard if gateways & {*words[2:4]}], heard
+    topology = cloud.lab.record().topology
+    computes = [topology.address(name, "underlay") for name in ("compute1", "compute2")]
+    there = ports[built.ports["vm3"]]["mac_address"]
+    (by,) = {words[2] for words in heard if words[3] == there and words[4] == "0800"}
+    assert by.startswith("fa:16:3f:"), "the MAC address of the host that routed it"
+    ways = {(words[0], words[1]) for words in heard if words[3] == there and words[4] == "0800"}
+    assert ways == {(computes[1], computes[0])}
