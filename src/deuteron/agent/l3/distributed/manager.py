@@ -1,7 +1,7 @@
 """The distributed parts of routers on this host: namespaces, ports, neighbours, and what keeps them here."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,40 +109,45 @@ class DistributedRouters:
             self._outsides.recheck()
             self._changed.update(dict.fromkeys(sorted(self._routers.keys() | self._present())))
             self._compare = False
-        again = [] if self.pending else [key.partition("/")[2] for key in self._problems]
-        turn = list({**self._changed, **dict.fromkeys(sorted(again))})[:_AT_ONCE]
-        for id_ in turn:
-            self._changed.pop(id_, None)
-            self._problems.pop(f"distributedrouter/{id_}", None)
-        taps = _taps() if turn else {}
-        for id_ in turn:
-            self._note(id_, self._make(id_, taps))
+        self._take_turn()
         self._tell_neighbours()
-        for id_, problem in self._bridges.apply(self._wanted_ports()).items():
-            self._note(id_, problem)
-        self._report()
+        problems: dict[str, list[str]] = {id_: [words] for id_, words in self._problems.items()}
+        for id_, words in self._bridges.apply(self._wanted_ports(problems)).items():
+            problems.setdefault(id_, []).append(words)
         if not self.pending:
+            self._report(problems.keys())
             made, self._made = self._made, set()
             here = {id_: router for id_, router in self._routers.items() if id_ in self._built}
             self._outside_problems = self._outsides.apply(here, made)
-        return self._problems | self._outside_problems
+        told = {f"distributedrouter/{id_}": "; ".join(words) for id_, words in problems.items()}
+        return told | self._outside_problems
 
-    def _report(self) -> None:
+    def _take_turn(self) -> None:
+        """Remove what is gone, and build a number of those that changed or had problems."""
+        again = {} if self.pending else dict.fromkeys(sorted(self._problems))
+        todo = {**self._changed, **again}
+        # What is not wanted is not in the table any more: it must not stay on a bridge.
+        gone = [id_ for id_ in todo if id_ not in self._routers]
+        turn = [*gone, *[id_ for id_ in todo if id_ in self._routers][:_AT_ONCE]]
+        taps = _taps() if turn else {}
+        for id_ in turn:
+            self._changed.pop(id_, None)
+            problem = self._make(id_, taps)
+            self._problems.pop(id_, None)
+            if problem:
+                self._problems[id_] = problem
+
+    def _report(self, troubled: Container[str]) -> None:
         """Say which interfaces carry traffic here."""
         up = {
             device.port
             for id_, part in self._built.items()
-            if part.is_open and f"distributedrouter/{id_}" not in self._problems
+            if part.is_open and id_ not in troubled
             for device in part.devices
         }
         for port in self._up ^ up:
             self._context.status.set_port(port, port in up, _PART)
         self._up = up
-
-    def _note(self, id_: str, problem: str) -> None:
-        if problem:
-            key = f"distributedrouter/{id_}"
-            self._problems[key] = "; ".join(filter(None, (self._problems.get(key), problem)))
 
     def _present(self) -> set[str]:
         """Return the routers of which there is a distributed part here."""
@@ -231,10 +236,10 @@ class DistributedRouters:
             self._known[id_] = want
             if failed:
                 self._changed[id_] = None  # what it knows now is looked up
-                self._note(id_, "; ".join(failed.values()))
+                self._problems[id_] = "; ".join(failed.values())
 
-    def _wanted_ports(self) -> list[PartPort]:
-        """Return the ports of all parts with the networks that they are on."""
+    def _wanted_ports(self, problems: dict[str, list[str]]) -> list[PartPort]:
+        """Return the ports of all parts with the networks that they are on; add to `problems` by router."""
         found = []
         for id_ in self._routers:
             try:
@@ -242,11 +247,14 @@ class DistributedRouters:
             except ValueError:
                 continue  # told when it was to be built
             for device, network in zip(part.devices, part.networks, strict=True):
+                if network not in self._networks:
+                    words = f"its network {network} is not planned for this host"
+                    problems.setdefault(id_, []).append(words)
+                    continue
                 try:
                     way = uplink(self._networks[network], self._context.bridge_mappings)
-                except (KeyError, Refused) as error:
-                    words = f"its network {network} is not planned for this host"
-                    self._note(id_, words if isinstance(error, KeyError) else str(error))
+                except Refused as error:
+                    problems.setdefault(id_, []).append(str(error))
                     continue
                 found.append(PartPort(id_, device, way, part.mac, part.is_open, self._built.get(id_) is part))
         return found
