@@ -8,7 +8,7 @@ import pytest
 
 from deuteron.placement import conversions, planned
 from deuteron.plan.units import Dhcp, DistributedRouter, FloatingIP, Neighbour, Remote
-from deuteron.resources import owners
+from deuteron.resources import operations, owners, port_forwarding
 from deuteron.resources.conversion import MODES
 from deuteron.resources.l3_errors import RouterCannotBeConverted
 from tests.placement.cloud import Cloud
@@ -143,12 +143,12 @@ def _tour() -> list[str]:
         if not left:
             return True
         for pair in sorted(pair for pair in left if pair[0] == tour[-1]):
-            left.remove(pair)  # type: ignore[arg-type]
+            left.remove(pair)
             tour.append(pair[1])
             if walk():
                 return True
             tour.pop()
-            left.add(pair)  # type: ignore[arg-type]
+            left.add(pair)
         return False
 
     assert walk()
@@ -172,12 +172,12 @@ def test_without_a_host_for_the_central_part_nothing_moves(three: Cloud) -> None
 
 def test_a_host_that_does_not_follow_leads_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.cloud.until(lambda: site.is_of("legacy") and open_on(site.cloud, site.router))
-    monkeypatch.setattr(conversions, "PATIENCE", 0.5)
+    monkeypatch.setattr(conversions, "PATIENCE", 2.0)
     stuck = site.cloud.agents["compute2"]
     stuck.report = msgspec.structs.replace(
         stuck.report, problems={f"distributedrouter/{site.router}": "no such device"}
     )
-    assert site.convert("dvr-ha") == []
+    assert site.convert("dvr-ha") == [], site.conversions()
     (told,) = site.conversions()
     assert told["phase"] == "failed"
     assert "compute2 did not follow" in told["detail"]
@@ -193,3 +193,22 @@ def test_created_distributed_it_is_so_at_once(cloud: Cloud) -> None:
     cloud.until(lambda: site.is_of("dvr-ha") and open_on(cloud, site.router))
     assert site.convert("legacy") == []
     cloud.until(lambda: site.is_of("legacy"))
+
+
+def test_a_port_with_a_floating_ip_and_forwarded_ports_keeps_its_router_central(site: Site) -> None:
+    external = next(one["id"] for one in site.cloud.list("networks") if one["router:external"])
+    other = site.cloud.create("floatingips", floating_network_id=external)
+    inner = site.ports[1]
+    forwarding = {
+        "internal_port_id": inner["id"],
+        "internal_ip_address": inner["fixed_ips"][0]["ip_address"],
+        "internal_port": 22,
+        "external_port": 2222,
+        "protocol": "tcp",
+    }
+    kind = port_forwarding.resource
+    site.cloud.call(lambda call: operations.create(call, kind, forwarding, other["id"]))
+    assert site.cloud.call(lambda call: planned.convert(call, site.router, "dvr", dry_run=True))
+    site.cloud.create("floatingips", floating_network_id=external, port_id=inner["id"])
+    with pytest.raises(RouterCannotBeConverted, match="have forwarded ports, too"):
+        site.cloud.call(lambda call: planned.convert(call, site.router, "dvr"))

@@ -15,7 +15,7 @@ from deuteron.resources.hosts import dhcp_server, host
 from deuteron.resources.l3_errors import NoHostForDistributedRouters, RouterCannotBeConverted
 from deuteron.resources.resource import Item, Resource
 from deuteron.resources.router_ports import physical_networks
-from deuteron.store import Tx
+from deuteron.store import Tx, metadata
 
 
 def change(call: Call, router: Resource, row: Item, *, ha: bool, distributed: bool, up: bool) -> Item:
@@ -75,7 +75,18 @@ def objection(call: Call, row: Item, *, distributed: bool) -> str | None:
     if unable:
         which = f"{', '.join(unable[:5])}{' and others' if len(unable) > 5 else ''}"
         return f"ports of its networks are on {which}, where role l3 and an agent_mode like dvr are missing"
+    if both := _forwarded_and_floating(call.tx, row["id"]):
+        what = ", ".join(both)
+        return f"ports with floating IP {what} have forwarded ports, too, whose answers would go another way"
     return None
+
+
+def _forwarded_and_floating(tx: Tx, router_id: str) -> list[str]:
+    """Return the floating IPs of ports to which ports of another floating IP lead, too."""
+    c = metadata.tables["floatingip"].c
+    forwarded = select(metadata.tables["floatingip_port_forwarding"].c.internal_port_id)
+    mine = select(c.floating_ip_address).where(c.router_id == router_id, c.port_id.in_(forwarded))
+    return sorted(tx.execute(mine).scalars())
 
 
 def refuse_without_hosts(call: Call, *, central: bool) -> None:
