@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from deuteron.resources import registry
+from deuteron.resources.resource import Resource
 from tests.access.conftest import ONE, OTHER, User, Users
 
 OK, UNSEEN, REFUSED = "ok", "not found", "forbidden"
@@ -55,6 +56,9 @@ def _things(users: Users) -> Things:
         "policy": _made(admin, "policy", {"name": "own", "project_id": ONE}),
         "trunk": _made(member, "trunk", {"port_id": member.make("port", network_id=network)["id"]}),
         "ndp_proxy": _proxied(users),
+        "security_groups_default_statefulness": _made(
+            admin, "security_groups_default_statefulness", {"project_id": ONE}
+        ),
         "metering_label": _made(admin, "metering_label", {"name": "own", "project_id": ONE}),
     }
     counted = {"metering_label_id": things.ids["metering_label"], "remote_ip_prefix": "192.0.2.0/24"}
@@ -104,14 +108,18 @@ def _proxied(users: Users) -> str:
 
 
 def _made(user: User, kind: str, body: dict[str, Any]) -> str:
-    answer = user.post(f"/{_path(kind)}", {kind: body})
+    member = _resource(kind).member
+    answer = user.post(f"/{_path(kind)}", {member: body})
     assert answer.status == 201, answer
-    return str(answer.body[kind]["id"])
+    return str(answer.body[member]["id"])
+
+
+def _resource(kind: str) -> Resource:
+    return next(one for one in registry.load().resources.values() if one.name == kind)
 
 
 def _path(thing: str) -> str:
-    kind = thing.split()[-1]
-    return next(one.path for one in registry.load().resources.values() if one.name == kind)
+    return _resource(thing.split()[-1]).path
 
 
 _OWN = {"reader": OK, "member": OK, "stranger": UNSEEN, "service": UNSEEN, "admin": OK, "nobody": UNSEEN}
@@ -135,6 +143,7 @@ SHOWN = {
     "trunk": _OWN,
     "ndp_proxy": _OWN,
     "metering_label": _OWN,
+    "security_groups_default_statefulness": _OWN,
     "metering_label_rule": _OWN,
 }
 """Who sees what. A role that the rules do not name sees what is lent to all."""
@@ -151,12 +160,23 @@ _NEEDED_BY_NOTHING = (
     "trunk",
     "ndp_proxy",
     "metering_label_rule",
+    "security_groups_default_statefulness",
 )
-_ONLY_SEEN = ("external network", "policy", "metering_label", "metering_label_rule")
+_ONLY_SEEN = (
+    "external network",
+    "policy",
+    "metering_label",
+    "metering_label_rule",
+    "security_groups_default_statefulness",
+)
 """By members."""
 _UNCHANGEABLE = ("security_group_rule", "metering_label", "metering_label_rule")
 """Neutron has no rule for it, and nothing to change but the description of the first."""
-_CHANGES = {"rbac_policy": {"target_tenant": OTHER}, "address_scope": {"name": "changed"}}
+_CHANGES: dict[str, dict[str, Any]] = {
+    "rbac_policy": {"target_tenant": OTHER},
+    "address_scope": {"name": "changed"},
+    "security_groups_default_statefulness": {"stateful": True},
+}
 _SERVICE_MAY = {"update port", "delete port", "create port"}
 
 
@@ -197,7 +217,8 @@ def test_who_changes_what(users: Users, verb: str) -> None:
             user, path = users.all[role], f"/{_path(thing)}/{id_}"
             kind = thing.split()[-1]
             changes = _CHANGES.get(kind, {"description": role})
-            answer = user.put(path, {kind: changes}) if verb == "update" else user.delete(path)
+            member = _resource(kind).member
+            answer = user.put(path, {member: changes}) if verb == "update" else user.delete(path)
             assert _SAID.get(answer.status) == expected, (verb, thing, role, answer)
             if verb == "delete" and expected == OK:
                 break

@@ -246,6 +246,23 @@ def test_default_rules_are_what_new_groups_begin_with(api: Client, group: str) -
     assert api.get(f"{path}/{made['id']}").error == "DefaultSecurityGroupRuleNotFound"
 
 
+def test_whether_new_groups_are_stateful(api: Client) -> None:
+    path, kind = "/security-groups-default-statefulness", "security_group_default_statefulness"
+    for_all = api.post(path, {kind: {"project_id": None, "stateful": False}}).body[kind]
+    assert (for_all["project_id"], for_all["stateful"]) == (None, False)
+    own = api.post(path, {kind: {"project_id": "p1"}}).body[kind]
+    assert own["stateful"] is True
+    again = [api.post(path, {kind: {"project_id": one}}).error for one in (None, "p1")]
+    assert again == ["SecurityGroupDefaultStatefulnessAlreadyExists"] * 2
+    assert make(api, "security_group", name="a", project_id="p1")["stateful"] is True
+    assert make(api, "security_group", name="a", project_id="p2")["stateful"] is False
+    assert make(api, "security_group", name="b", project_id="p2", stateful=True)["stateful"] is True
+    assert api.put(f"{path}/{own['id']}", {kind: {"stateful": False}}).body[kind]["stateful"] is False
+    assert make(api, "security_group", name="c", project_id="p1")["stateful"] is False
+    assert [api.delete(f"{path}/{one['id']}").status for one in (own, for_all)] == [204, 204]
+    assert make(api, "security_group", name="d", project_id="p1")["stateful"] is True
+
+
 def test_a_default_rule_names_what_is_there(api: Client, group: str) -> None:
     nobody = "11111111-1111-4111-8111-111111111111"
     for remote, error in (

@@ -226,6 +226,7 @@ DECLARES = (
         present=_present_router_zones,
     ),
     Alias(alias="agent", name="agent", description="The agents, and whether they are alive"),
+    Alias(alias="agent_sort_key", name="Agents Sort Key", description="Agents can be sorted"),
     Alias(alias="availability_zone", name="Availability Zone", description="Zones that hosts are in"),
     Alias(
         alias="availability_zone_filter",

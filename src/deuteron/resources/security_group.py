@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Column, ForeignKey, String, Table, select
 
 from deuteron.resources import default_security_group_rule as templates
-from deuteron.resources import rows, security_rules
+from deuteron.resources import default_statefulness, rows, security_rules
 from deuteron.resources.address_group import resource as address_group
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
@@ -66,7 +66,7 @@ def default_of(call: Call, project_id: str) -> str:
         "name": DEFAULT,
         "description": "Default security group",
         "project_id": project_id,
-        "stateful": True,
+        "stateful": default_statefulness.of_project(call, project_id),
     })  # fmt: skip
     # Another transaction may be doing the same: then this fails, and the next attempt finds that one's.
     call.tx.execute(default_group.insert(), {"project_id": project_id, "security_group_id": row["id"]})
@@ -80,6 +80,8 @@ def create(call: Call, values: Item) -> Item:
         raise SecurityGroupDefaultAlreadyExists
     if values["project_id"]:
         default_of(call, values["project_id"])
+    if values["stateful"] is UNSET:
+        values["stateful"] = default_statefulness.of_project(call, values["project_id"])
     row = rows.create(call, resource, values)
     _begin(call, row, default=False)
     return row
@@ -224,7 +226,7 @@ resource = Resource(
     path="security-groups",
     not_found=SecurityGroupNotFound,
     attributes={
-        "stateful": Attr(type=BOOLEAN, default=True, post=True, put=True),
+        "stateful": Attr(type=BOOLEAN, default=UNSET, post=True, put=True),
         "security_group_rules": Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False),
     },
     create=create,
