@@ -89,6 +89,7 @@ SAMPLES: tuple[Any, ...] = (
     *([{"start": "10.0.0.2"}], [{"ip_address": "10.0.0.2"}], [{"subnet_id": _ID}], [{"subnet_id": "x"}]),
     *([{"ip_address": "10.0.0.2", "subnet_id": _ID}], [{"ip_address": "10.0.0.2", "x": 1}]),
     *([{"ip_address": "10.0.0.2", "mac_address": "fa:16:3e:00:00:01"}], [{"ip_address": "10.0.0.0/8"}]),
+    *([{"ip_address": "224.0.0.18"}], [{"ip_address": "ff00::/8"}]),
     *([{"opt_name": "mtu", "opt_value": "1"}], [{"opt_name": "mtu", "opt_value": None, "ip_version": 6}]),
     *({}, {"a": "b"}, {"a": {"b": [1]}}, {"network_id": _ID}, {"network_id": _ID, "enable_snat": "false"}),
     *({"network_id": _ID, "external_fixed_ips": []}, {"network_id": "x"}, {"network_id": _ID, "x": 1}),

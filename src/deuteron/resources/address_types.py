@@ -107,6 +107,8 @@ def _address_pair(value: Any) -> dict[str, str]:
         pair = {"ip_address": _cidr(address)}
     else:
         pair = {"ip_address": _address(address)}
+    if ipaddress.ip_network(pair["ip_address"]).is_multicast:
+        raise ValueError(f"'{shown(address)}' is a multicast address: nobody sends from one")
     if given.get("mac_address") is not None:
         pair["mac_address"] = _mac(given["mac_address"])
     return pair

@@ -363,6 +363,11 @@ DECLARES = (
         description="Further addresses that a port may have",
     ),
     Alias(
+        alias="aap-reject-multicast",
+        name="Allowed address pairs reject multicast extension",
+        description="None of them is a multicast address",
+    ),
+    Alias(
         alias="extra_dhcp_opt",
         name="Neutron Extra DHCP options",
         description="Further DHCP options of a port",
