@@ -134,6 +134,28 @@ def port(id_: str, **values: Any) -> dict[str, Any]:
     return {**view().ports[0], "id": id_, **values}
 
 
+def floating_ip(**values: Any) -> dict[str, Any]:
+    return {"kind": "floatingip", "id": "f", "router": ROUTER, "floating_ip": "203.0.113.9", **values}
+
+
+def test_a_floating_ip_is_in_one_place() -> None:
+    now, told = hosts(), {**view().plans, "net2": [*view().plans["net2"], floating_ip()]}
+    seen = replace(view(), plans=told)
+    assert found(seen, now) == ["floating IP 203.0.113.9 is served on no host"]
+    for name in ("net1", "net2"):  # the second one is gated
+        now[name] = replace(now[name], central=frozenset({"203.0.113.9"}))
+    assert found(seen, now) == []
+    now["net3"] = replace(now["net3"], floating=frozenset({"203.0.113.9"}))
+    assert found(seen, now) == ["floating IP 203.0.113.9 is served on net3, net1"]
+
+
+def test_the_central_part_of_a_distributed_router_is_in_a_namespace_of_its_own() -> None:
+    now = {name: replace(one, namespaces=one.namespaces | {"qrouter-x"}) for name, one in hosts().items()}
+    for name in ("net1", "net2"):
+        now[name] = replace(now[name], namespaces=frozenset({f"snat-{ROUTER}", f"qrouter-{ROUTER}"}))
+    assert invariants.forwarding(SUBJECT, now) == ["net1"]
+
+
 VIEWS: list[tuple[str, dict[str, Any]]] = [
     ("the server says net2", {"status": router(active="net2")}),
     ("not built on net3", {"status": router(built=["net1", "net2"])}),

@@ -30,6 +30,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """Of the flows that cross the external network, where that differs."""
     after_ms: float | None = None
     """Of gaps that end after the last thing that was done, where that differs."""
+    floating_gap_ms: float = 0.0
+    """Of floating IPs, which go from one host to another."""
     connections_survive: bool = True
     renewals_fail: bool = False
     renewal_ms: float = 3000.0
@@ -55,6 +57,8 @@ REPLACED = Effect(gap_ms=REPLACEMENT_MS, watch_s=18.0)
 """Nobody stands by: another host builds the router when the first one counts as dead."""
 SILENT = Effect(watch_s=15.0)
 """It costs nothing, also when the server takes hosts for dead because it hears nothing of them."""
+CONVERSION = Effect(floating_gap_ms=50.0)
+"""Nothing is lost inside and by SNAT; who answers for a floating IP changes."""
 DARK = Effect(settled_s=90.0)
 """Nothing runs that could be watched."""
 
@@ -73,6 +77,7 @@ EFFECTS: dict[tuple[str, str, str], Effect] = {
     ("restart", "compute", "agent"): RESPONDER,
     ("kill", "all agents", "agent"): RESPONDERS,
     ("restart", "all agents", "agent"): RESPONDERS,
+    **{("convert", "active", mode): CONVERSION for mode in MODES},
     ("power off", "all hosts", ""): DARK,
     ("power on", "all hosts", ""): DARK,
 }
@@ -107,6 +112,7 @@ def worst(effects: Iterable[Effect]) -> Effect:
             gap_ms=max(found.gap_ms, one.gap_ms),
             outward_gap_ms=_widest(found, one, "outward_gap_ms"),
             after_ms=_widest(found, one, "after_ms"),
+            floating_gap_ms=max(found.floating_gap_ms, one.floating_gap_ms),
             connections_survive=found.connections_survive and one.connections_survive,
             renewals_fail=found.renewals_fail or one.renewals_fail,
             renewal_ms=max(found.renewal_ms, one.renewal_ms),
@@ -134,19 +140,23 @@ def misses(effect: Effect, met: Met, mode: Mode = HA) -> list[str]:
 
 def _lossy(effect: Effect, met: Met, mode: Mode) -> Iterable[str]:
     for name, flow in met.flows.items():
-        if mode.distributed and name in LOCAL:
-            if flow.lost:
-                yield f"{name}: {flow.lost} lost, which goes past the central part; nothing may be lost"
-            continue
-        outward = name in OUTWARD and effect.outward_gap_ms is not None
-        bound = effect.outward_gap_ms if outward else effect.gap_ms
-        assert bound is not None
+        bound = _bound(effect, name, mode)
         if flow.gap_ms > bound:
             allowed = f"at most {bound:.0f} ms" if bound else "nothing may be lost"
             late = f" (a probe was {flow.late_ms:.0f} ms late)" if flow.late_ms > LATE_MS else ""
             yield f"{name}: {flow.lost} lost, the longest gap {flow.gap_ms:.0f} ms{late}; {allowed}"
         if effect.after_ms is not None and flow.after_ms > effect.after_ms:
             yield f"{name}: a gap of {flow.after_ms:.0f} ms at the end; at most {effect.after_ms:.0f} ms"
+
+
+def _bound(effect: Effect, name: str, mode: Mode) -> float:
+    """Return how long a flow may be interrupted, in milliseconds."""
+    bound = effect.gap_ms
+    if name in OUTWARD and effect.outward_gap_ms is not None:
+        bound = effect.outward_gap_ms
+    if mode.distributed and name in LOCAL:
+        bound = 0.0
+    return max(bound, effect.floating_gap_ms) if name == "floating IP" else bound
 
 
 def _broken(effect: Effect, met: Met) -> Iterable[str]:
@@ -176,5 +186,7 @@ def describe(effect: Effect) -> str:
         parts = [f"gap outward <= {effect.outward_gap_ms:.0f} ms, inside {parts[0]}"]
     if effect.after_ms is not None:
         parts.append(f"<= {effect.after_ms:.0f} ms at the end")
+    if effect.floating_gap_ms:
+        parts.append(f"floating IP <= {effect.floating_gap_ms:.0f} ms")
     parts.append("TCP survives" if effect.connections_survive else "TCP may break")
     return ", ".join(parts)

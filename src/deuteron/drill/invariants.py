@@ -54,7 +54,7 @@ def in_kernels(subject: Subject, view: View | None, hosts: Mapping[str, Host]) -
         return [f"{len(active)} twins forward: {', '.join(active) or 'on no host'}"]
     if view is None or not hosts[subject.controller].managed:
         return []
-    found = [*_agreed(subject.router, active[0], view, seen)]
+    found = [*_agreed(subject.router, active[0], view, seen), *_in_one_place(active[0], view, seen)]
     for name, host in seen.items():
         if host.managed:
             found += [f"{name}: {text}" for text in _follows(view.plans.get(name, []), host)]
@@ -63,7 +63,10 @@ def in_kernels(subject: Subject, view: View | None, hosts: Mapping[str, Host]) -
 
 def forwarding(subject: Subject, hosts: Mapping[str, Host]) -> list[str]:
     """Return the hosts whose twin of the router forwards: it is there and no gate holds it."""
-    name = f"{'snat' if subject.mode.distributed else 'qrouter'}-{subject.router}"
+    # It may have been converted: the namespace of its central part says what it is now.
+    name = f"snat-{subject.router}"
+    if not any(name in seen.namespaces for seen in hosts.values()):
+        name = f"qrouter-{subject.router}"
     return [
         host
         for host, seen in hosts.items()
@@ -83,6 +86,20 @@ def _agreed(router: str, where: str, view: View, hosts: Mapping[str, Host]) -> I
         yield f"the router forwards on {where}, the server says {shown['active']}"
     if view.history and view.history[0]["to"] != where:
         yield f"the router forwards on {where}, its history ends with {view.history[0]['to']}"
+
+
+def _in_one_place(where: str, view: View, hosts: Mapping[str, Host]) -> Iterable[str]:
+    """Look where each floating IP that is in a plan is served: by the central part, or on one host."""
+    told = {str(unit["floating_ip"]) for units in view.plans.values() for unit in units if _floats(unit)}
+    for address in sorted(told):
+        local = [name for name, host in hosts.items() if address in host.floating]
+        central = [where] if address in hosts[where].central else []
+        if len(local + central) != 1:
+            yield f"floating IP {address} is served on {', '.join(local + central) or 'no host'}"
+
+
+def _floats(unit: Mapping[str, object]) -> bool:
+    return unit["kind"] == "floatingip"
 
 
 def _heard(view: View, hosts: Mapping[str, Host]) -> Iterable[str]:

@@ -16,6 +16,14 @@ _SCRIPT = r"""
 echo "== namespaces"; ls /run/netns
 echo "== devices"; ip -o link show
 echo "== standby"; nft -n list set bridge deuteron_gate standby 2>&1
+echo "== floating"
+for name in $(ls /run/netns | grep ^fip-); do
+    ip -n "$name" -o route show | sed -n 's/^\([0-9.]*\) .* dev fpr-.*/\1/p'
+done
+echo "== central"
+for name in $(ls /run/netns | grep -e ^qrouter- -e ^snat-); do
+    ip -n "$name" -o -4 address show | sed -n 's/.* qg-.* inet \([0-9.]*\)\/32 .*/\1/p'
+done
 echo "== processes"; ps -eo pid=,ppid=,args=
 echo "== daemons"
 for file in /run/deuteron/daemons/*.json; do
@@ -36,6 +44,10 @@ class Host:
     devices: frozenset[str] = frozenset()
     gated: frozenset[int] | None = None
     """Numbers of the routers that are standby here; None when there is no gate."""
+    floating: frozenset[str] = frozenset()
+    """Floating IPs that are served here by distributed parts of routers."""
+    central: frozenset[str] = frozenset()
+    """Floating IPs that twins of central parts have here, gated or not."""
     processes: dict[int, tuple[int, str]] = field(default_factory=dict)
     """pid -> (parent, command line)."""
     daemons: dict[str, int] = field(default_factory=dict)
@@ -110,6 +122,8 @@ def _parsed(host: Host, lines: dict[str, list[str]]) -> Host:
         namespaces=frozenset(lines["namespaces"]),
         devices=frozenset(line.split()[1].rstrip(":").partition("@")[0] for line in lines["devices"]),
         gated=gated("\n".join(lines["standby"])),
+        floating=frozenset(lines["floating"]),
+        central=frozenset(lines["central"]),
         processes=processes,
         daemons={
             words[0].rpartition("/")[2].removesuffix(".json"): int(words[1])
