@@ -255,3 +255,25 @@ def test_floating_ips_are_where_their_instances_are(cloud: Cloud) -> None:
     assert cloud.api.delete(f"/routers/{site.router}").status == 204
     assert cloud.api.delete(f"/networks/{site.external}").status == 204
     assert site.ports(AGENT_GATEWAY) == []
+
+
+def test_a_host_to_which_an_instance_migrates_is_prepared_for_its_floating_ip(cloud: Cloud) -> None:
+    site = Site(cloud.api)
+    site.interface("add", site.subnet)
+    site.gateway()
+    vm = site.instance("compute1")["id"]
+    floating = cloud.api.make("floatingip", floating_network_id=site.external, port_id=vm)["id"]
+    before, after = cloud.agents["compute1"], cloud.agent("compute3", agent_mode="dvr", roles=("l2", "l3"))
+    key = f"floatingip/{floating}"
+    cloud.until(lambda: unit(before, key))
+    made = cloud.api.post(f"/ports/{vm}/bindings", {"binding": {"host": "compute3"}})
+    assert made.status == 201, made
+    cloud.until(lambda: unit(after, f"floatinggateway/{site.external}"))
+    cloud.until(lambda: unit(after, f"distributedrouter/{site.router}"))
+    assert unit(after, key) is None
+    assert unit(before, key).distributed
+    moved = cloud.api.put(f"/ports/{vm}/bindings/compute3/activate", {})
+    assert moved.status == 200, moved
+    cloud.until(lambda: unit(after, key))
+    assert unit(after, key).distributed
+    cloud.until(lambda: unit(before, key) is None)
