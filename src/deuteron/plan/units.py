@@ -476,7 +476,7 @@ class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeterReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a router here has counted under a metering label since it began to, which it does anew at times."""
+    """What a router here has counted under a metering label since it began to; it may begin anew."""
 
     router: str
     label: str
