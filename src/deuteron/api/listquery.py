@@ -68,8 +68,8 @@ def _sorts(given: dict[str, list[str]]) -> tuple[tuple[str, bool], ...]:
 
 
 def links(request: Request, asked: Query, items: list[Item]) -> list[dict[str, str]]:
-    """Return the links to the pages before and after this one."""
-    if not asked.limit:
+    """Return the links to the pages before and after this one; none where objects have no ID to show."""
+    if not asked.limit or any("id" not in item for item in items):
         return []
     full = len(items) >= asked.limit
     found = []
