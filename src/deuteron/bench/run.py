@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deuteron.bench import api, crash, move, plans, scale, steady
+from deuteron.bench import api, crash, modes, move, plans, scale, steady
 from deuteron.bench.figures import Group
 from deuteron.bench.processes import BenchError
 from deuteron.bench.report import document, table
@@ -18,6 +18,7 @@ Measure = Callable[[Group, int, Say], None]
 GROUPS: dict[str, tuple[Measure, int]] = {
     "api": (api.measure, 3),
     "crash": (crash.measure, 10),
+    "modes": (modes.measure, 10),
     "move": (move.measure, 20),
     "plan": (plans.measure, 1),
     "scale": (scale.measure, 1),

@@ -1,8 +1,9 @@
 """Measure the figures that the project promises, and print them beside their bounds.
 
-Groups: api (calls of the HTTP API), crash (power cuts), move (planned moves), plan (what hosts are told of a
-port), scale (25 and 200 routers), steady (nothing happens, on a busy machine); all when none is named. The
-exit status says whether all was measured, not whether bounds were kept.
+Groups: api (calls of the HTTP API), crash (power cuts), modes (from each mode of a router to each other),
+move (planned moves), plan (what hosts are told of a port), scale (25 and 200 routers), steady (nothing
+happens, on a busy machine); all when none is named. The exit status says whether all was measured, not
+whether bounds were kept.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from deuteron.cli import interrupts
 
-GROUPS = ("api", "crash", "move", "plan", "scale", "steady")
+GROUPS = ("api", "crash", "modes", "move", "plan", "scale", "steady")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
