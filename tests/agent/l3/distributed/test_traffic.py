@@ -83,6 +83,9 @@ def test_floating_ips(built: Scene) -> None:
         assert built.pings(source, address), (source.name, target.name)
         expected = floating_ip(source).floating_ip if source in built.floating else GATEWAY
         assert seen(built, source, address) == expected
+    # What is too big for the instance's network is told so, in the name of the floating IP.
+    too_big = built.outside.run("ping -M do -s 1470 -c 2 -i 0.2 -W 1 203.0.113.11 2>&1", check=False)
+    assert "mtu = 1450" in too_big or "mtu=1450" in too_big, too_big
     # East and west nothing is translated.
     assert seen(built, A1, B2.address) == A1.address
     assert seen(built, B2, A1.address) == B2.address

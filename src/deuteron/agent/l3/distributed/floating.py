@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deuteron.agent import names
-from deuteron.agent.l3.wanted import Device
+from deuteron.agent.l3.wanted import CONNECTION_SYSCTLS, Device
 from deuteron.plan.units import DistributedRouter, FloatingGateway, FloatingIP
 
 TABLE = "deuteron_floating"
@@ -21,7 +21,11 @@ ROUTES = 16
 PRIORITY = 40000
 """Of the rule that leads to it: after the main table, before those of the way to the central part."""
 OUT = 0x10
-"""The mark of packets that it is for: of instances with a floating IP, as their translation knows them."""
+"""The mark of packets that it is for: of instances with a floating IP, as their translation knows them.
+
+What comes in by a pair has it, too: if the router itself has to say that it is too big, that goes back there.
+"""
+ROUTER_SYSCTLS = {**CONNECTION_SYSCTLS, "net/ipv4/fwmark_reflect": "1"}
 SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     **{f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")},
@@ -157,7 +161,7 @@ def translation(leg: Leg) -> str:
   }}
   chain untracked {{
     type filter hook prerouting priority raw; policy accept;
-    iifname "{leg.inner}" return
+    iifname "{leg.inner}" meta mark set {OUT:#x} return
     ip saddr {{ {", ".join(sorted(first))} }} meta mark set {OUT:#x} return
     notrack
   }}

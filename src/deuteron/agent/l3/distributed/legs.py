@@ -11,13 +11,13 @@ from deuteron.agent.l3.distributed.floating import (
     OUT,
     PRIORITY,
     ROUTER_END,
+    ROUTER_SYSCTLS,
     ROUTES,
     TABLE,
     Leg,
     translation,
 )
 from deuteron.agent.l3.kernel import documents
-from deuteron.agent.l3.wanted import CONNECTION_SYSCTLS
 from deuteron.agent.system import ip, nft, sysctl
 from deuteron.agent.system.command import run
 
@@ -81,7 +81,7 @@ def connect(leg: Leg, fip_namespace: str, outside: View) -> None:
 def translate(leg: Leg) -> None:
     """Translate what goes by a leg: instances use it from now on. Raises SystemCommandError."""
     nft.apply(translation(leg), leg.namespace)
-    sysctl.write(CONNECTION_SYSCTLS, leg.namespace)
+    sysctl.write(ROUTER_SYSCTLS, leg.namespace)
 
 
 def disconnect(router: str) -> None:
