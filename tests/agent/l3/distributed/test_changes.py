@@ -98,6 +98,28 @@ def test_an_instance_moves(made: Scene) -> None:
     before.run(f"ip netns delete b1; ip link delete {tap}", check=False)
 
 
+def test_neighbours_come_and_go(made: Scene) -> None:
+    def known() -> set[tuple[str, str]]:
+        found = json.loads(made.c1.run(f"ip -n {NAMESPACE} -j neigh show nud permanent dev qr-10000001-00"))
+        return {(item["dst"], item["lladdr"]) for item in found}
+
+    before = known()
+    new = units.Neighbour(
+        id="9e000001-1", network=A, mac="fa:16:3e:99:00:01", addresses=("10.1.0.77", "fd00:1::77")
+    )
+    made.give(made.c1, new)
+    assert known() - before == {(address, new.mac) for address in new.addresses}
+    changed = msgspec.structs.replace(new, addresses=("10.1.0.78",))
+    made.give(made.c1, changed, msgspec.structs.replace(new, id="9e000002-1", mac="fa:16:3e:99:00:02"))
+    assert known() - before == {
+        ("10.1.0.78", new.mac),
+        *((address, "fa:16:3e:99:00:02") for address in new.addresses),
+    }
+    made.give(made.c1, distributed(made.c1, external=EXTERNAL), gone=[new.key])
+    made.give(made.c1, gone=["neighbour/9e000002-1"])
+    assert known() == before
+
+
 def test_a_closed_part_is_mute(made: Scene) -> None:
     made.give(made.c1, distributed(made.c1, open=False, external=EXTERNAL))
     with made.captured(made.c1) as frames:

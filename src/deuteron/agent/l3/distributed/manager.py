@@ -13,7 +13,7 @@ from deuteron.agent.l3 import radvd
 from deuteron.agent.l3.distributed import kernel, wanted
 from deuteron.agent.l3.distributed.bridges import Bridges, PartPort
 from deuteron.agent.l3.distributed.outsides import Outsides
-from deuteron.agent.l3.distributed.wanted import MARK, Neighbours, Part
+from deuteron.agent.l3.distributed.wanted import MARK, Part
 from deuteron.agent.l3.wanted import SYSCTLS
 from deuteron.agent.system import ip, netns, nft, sysctl
 from deuteron.agent.system.errors import SystemCommandError
@@ -43,11 +43,10 @@ class DistributedRouters:
         self._neighbours: dict[str, dict[str, Neighbour]] = {}  # network -> id -> neighbour
         self._network_of: dict[str, str] = {}  # neighbour -> network
         self._changed: dict[str, None] = {}
-        self._heard: set[str] = set()  # networks with news of neighbours
+        self._heard: dict[str, dict[str, Neighbour | None]] = {}  # network -> id -> what it was before
         self._compare = True
         self._parts: dict[str, Part] = {}
         self._built: dict[str, Part] = {}
-        self._known: dict[str, Neighbours] = {}
         self._made: set[str] = set()
         self._up: set[str] = set()
         self._problems: dict[str, str] = {}
@@ -71,7 +70,7 @@ class DistributedRouters:
                 self._forget(unit.id)
                 self._neighbours.setdefault(unit.network, {})[unit.id] = unit
                 self._network_of[unit.id] = unit.network
-                self._heard.add(unit.network)
+                self._heard.setdefault(unit.network, {}).setdefault(unit.id, None)
             case Network():
                 self._networks[unit.id] = unit
             case _:
@@ -94,8 +93,8 @@ class DistributedRouters:
     def _forget(self, neighbour: str) -> None:
         network = self._network_of.pop(neighbour, None)
         if network is not None:
-            del self._neighbours[network][neighbour]
-            self._heard.add(network)
+            before = self._neighbours[network].pop(neighbour)
+            self._heard.setdefault(network, {}).setdefault(neighbour, before)
 
     def recheck(self) -> None:
         """Compare everything at the next turns."""
@@ -109,8 +108,7 @@ class DistributedRouters:
             self._outsides.recheck()
             self._changed.update(dict.fromkeys(sorted(self._routers.keys() | self._present())))
             self._compare = False
-        self._take_turn()
-        self._tell_neighbours()
+        self._tell_neighbours(but=self._take_turn())
         problems: dict[str, list[str]] = {id_: [words] for id_, words in self._problems.items()}
         for id_, words in self._bridges.apply(self._wanted_ports(problems)).items():
             problems.setdefault(id_, []).append(words)
@@ -122,8 +120,8 @@ class DistributedRouters:
         told = {f"distributedrouter/{id_}": "; ".join(words) for id_, words in problems.items()}
         return told | self._outside_problems
 
-    def _take_turn(self) -> None:
-        """Remove what is gone, and build a number of those that changed or had problems."""
+    def _take_turn(self) -> list[str]:
+        """Remove what is gone, and build a number of those that changed or had problems; return which."""
         again = {} if self.pending else dict.fromkeys(sorted(self._problems))
         todo = {**self._changed, **again}
         # What is not wanted is not in the table any more: it must not stay on a bridge.
@@ -136,6 +134,7 @@ class DistributedRouters:
             self._problems.pop(id_, None)
             if problem:
                 self._problems[id_] = problem
+        return turn
 
     def _report(self, troubled: Container[str]) -> None:
         """Say which interfaces carry traffic here."""
@@ -203,14 +202,12 @@ class DistributedRouters:
         daemon, unit = f"{_RADVD}{part.id}", f"distributedrouter/{part.id}"
         directory = self._directory(part.id)
         radvd.ensure(self._context.daemons, daemon, part.radvd, directory, part.namespace, unit)
-        self._known[part.id] = known
         self._built[part.id] = part
         return "; ".join(failed.values())
 
     def _remove(self, id_: str) -> str:
         """Remove what there is of a part."""
         self._built.pop(id_, None)
-        self._known.pop(id_, None)
         radvd.stop(self._context.daemons, f"{_RADVD}{id_}", self._directory(id_))
         name = f"{_PREFIX}{id_}"
         if netns.exists(name) and netns.is_ours(name, MARK):
@@ -224,16 +221,18 @@ class DistributedRouters:
     def _directory(self, id_: str) -> Path:
         return self._context.run_dir / "distributed-radvd" / id_
 
-    def _tell_neighbours(self) -> None:
-        """Tell the routers on these networks which neighbours have come, changed and gone."""
-        heard, self._heard = self._heard, set()
+    def _tell_neighbours(self, but: Container[str]) -> None:
+        """Tell routers, `but` for some that know already, which neighbours have come, changed and gone."""
+        heard, self._heard = self._heard, {}
+        before = {at: {id_: unit for id_, unit in those.items() if unit} for at, those in heard.items()}
+        here = self._neighbours
+        now = {at: {id_: here[at][id_] for id_ in those if id_ in here[at]} for at, those in heard.items()}
         for id_, part in self._built.items():
-            if heard.isdisjoint(part.networks):
+            if id_ in but or id_ in self._changed or heard.keys().isdisjoint(part.networks):
                 continue
-            want = wanted.neighbours(self._routers[id_], self._neighbours)
-            commands = kernel.set_neighbours(self._known[id_], want)
-            failed = ip.batch_groups(commands, part.namespace)
-            self._known[id_] = want
+            router = self._routers[id_]
+            have, want = wanted.neighbours(router, before), wanted.neighbours(router, now)
+            failed = ip.batch_groups(kernel.set_neighbours(have, want), part.namespace)
             if failed:
                 self._changed[id_] = None  # what it knows now is looked up
                 self._problems[id_] = "; ".join(failed.values())
