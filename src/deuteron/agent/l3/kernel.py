@@ -1,8 +1,10 @@
 """What the kernel holds of a router, and the commands that make it what it must be."""
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from deuteron.agent import names
@@ -14,6 +16,10 @@ Taps = Mapping[str, Mapping[str, Any]]
 _OURS = ("qr-", "qg-", "sg-")
 _METRIC = {4: 0, 6: 256}
 """Of routes to subnets, where nothing else is said."""
+_FORWARDING = "3"
+"""The state of a port of a bridge that takes part in everything."""
+_CARRIER_SECONDS = 2.0
+_LOOK_SECONDS = 0.002
 _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 
 
@@ -113,6 +119,15 @@ def plug_ports(twin: Twin, whole: Taps) -> dict[str, list[str]]:
         if tap.get("master") != device.bridge or "UP" not in tap.get("flags", ()):
             commands[device.tap] = [f"link set {device.tap} master {device.bridge} up"]
     return commands
+
+
+def wait_for_bridges(taps: Iterable[str]) -> None:
+    """Wait until bridges forward what comes by these ports: they learn of a carrier some time after it."""
+    until = time.monotonic() + _CARRIER_SECONDS
+    for tap in taps:
+        state = Path("/sys/class/net", tap, "brport", "state")
+        while time.monotonic() < until and state.exists() and state.read_text().strip() != _FORWARDING:
+            time.sleep(_LOOK_SECONDS)
 
 
 def set_ports(devices: Sequence[Device], links: Taps) -> list[str]:

@@ -235,6 +235,10 @@ class Routers:
         ip.batch(kernel.make_ports(twin, taps, whole))
         # Plugged before they have addresses: what leads to these must lead to the network, too.
         unplugged = ip.batch_groups(kernel.plug_ports(twin, whole))
+        added = [d for d in devices if d.inside not in inside.links and d.tap not in unplugged]
+        if inside.links and added:
+            ip.batch([f"link set {device.inside} up" for device in added], twin.namespace)
+            kernel.wait_for_bridges([device.tap for device in added])
         ip.batch(kernel.set_ports(devices, inside.links), twin.namespace)
         failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
         done = before.kernel.services if before else None
