@@ -113,7 +113,9 @@ class Outsides:
         if before is None or before.rules != outside.rules:
             nft.apply(outside.rules, outside.namespace)
         tap = taps.get(outside.device.tap, {}) if outside.device.inside in view.links else {}
-        ip.batch(_plug(outside, tap))
+        if plugging := _plug(outside, tap):
+            ip.batch(plugging)
+            ports.wait_for_bridges([outside.device.tap])  # who is translated needs it at once
         for leg in changed:
             legs.connect(leg, outside.namespace, view)
         new = sorted(outside.routes - held)
