@@ -137,6 +137,18 @@ NOTHING = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
 """What removes the translation of a leg, whether or not it is there."""
 
 
+UNTRACKED = f"""\
+{NOTHING}table inet {TABLE} {{
+  chain untracked {{
+    type filter hook prerouting priority raw; policy accept;
+    notrack
+  }}
+}}
+"""
+"""What a translation begins with. Its hooks are there some time before its rules are: what was tracked in
+between would be known as not translated, for ever."""
+
+
 def translation(leg: Leg) -> str:
     """Return what replaces the translation of a leg in its router.
 

@@ -14,6 +14,7 @@ from deuteron.agent.l3.distributed.floating import (
     ROUTER_SYSCTLS,
     ROUTES,
     TABLE,
+    UNTRACKED,
     Leg,
     translation,
 )
@@ -80,6 +81,8 @@ def connect(leg: Leg, fip_namespace: str, outside: View) -> None:
 
 def translate(leg: Leg) -> None:
     """Translate what goes by a leg: instances use it from now on. Raises SystemCommandError."""
+    if ("inet", TABLE) not in nft.tables(leg.namespace):
+        nft.apply(UNTRACKED, leg.namespace)
     nft.apply(translation(leg), leg.namespace)
     sysctl.write(ROUTER_SYSCTLS, leg.namespace)
 
