@@ -63,6 +63,7 @@ RENDERED = {
     "bridges-none.nft": table.render([], []),
     "outside.nft": OUTSIDE.rules,
     "outside-unused.nft": floating.outside(GATEWAY, {}, []).rules,
+    "translation-before.nft": floating.UNTRACKED,
     "translation.nft": floating.translation(OUTSIDE.legs[0]),
 }
 

@@ -92,6 +92,7 @@ def disconnect(router: str) -> None:
     namespace, device = names.router_namespace(router), names.router_to_fip(router)
     inside = look(namespace)
     if ("inet", TABLE) in nft.tables(namespace):
+        nft.apply(UNTRACKED, namespace)  # as it began: hooks outlive their rules, too
         nft.apply(NOTHING, namespace)
     commands = [f"rule delete {_RULE}"] if inside.has_rule else []
     if device in inside.links:
