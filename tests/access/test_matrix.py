@@ -324,6 +324,16 @@ def test_for_whom_things_are_created(users: Users) -> None:
     assert users.member.make("network", project_id=ONE)["tenant_id"] == ONE
 
 
+def test_a_floating_ip_is_for_ports_of_its_own_project(users: Users) -> None:
+    things = _things(users)
+    other = users.admin.make("port", network_id=things.ids["network"], project_id=OTHER)["id"]
+    path, body = f"/floatingips/{things.ids['floatingip']}", {"floatingip": {"port_id": other}}
+    refused = users.member.put(path, body)
+    assert (refused.status, refused.error) == (400, "BadRequest")
+    assert "different project" in refused.message
+    assert users.admin.put(path, body).status != 400, "an administrator may"
+
+
 def test_agents_and_v1_are_the_administrators(users: Users) -> None:
     assert users.member.get("/agents").body == {"agents": []}
     assert users.member.get(f"/agents/{ONE}").status == 404

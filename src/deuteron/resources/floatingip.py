@@ -88,6 +88,11 @@ def _association(call: Call, floating: Item, wanted: Mapping[str, Any]) -> Item:
     inner = port.get(call, port_id, lock=True)
     if inner["device_owner"].startswith("network:") or inner["device_owner"].startswith("neutron:"):
         raise _bad(f"Port {port_id} is unable to be assigned a floating IP")
+    if inner["project_id"] != floating["project_id"] and not call.admin:
+        raise _bad(
+            f"Cannot process floating IP association with Port {port_id}, since that port is owned by a "
+            "different project"
+        )
     fixed = _fixed_ip(inner, address)
     _refuse_second(call, floating, inner, fixed["ip_address"])
     return {
