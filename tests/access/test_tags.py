@@ -26,6 +26,12 @@ def test_tags_of_an_object(users: Users) -> None:
     assert users.reader.get(f"{path}/tags").body == {"tags": []}
 
 
+def test_tags_of_what_has_a_prefix_in_its_path(users: Users) -> None:
+    policy = users.admin.post("/qos/policies", {"policy": {"name": "p"}}).body["policy"]["id"]
+    assert users.admin.put(f"/policies/{policy}/tags", {"tags": ["red"]}).status == 200
+    assert users.admin.get(f"/qos/policies/{policy}/tags").body == {"tags": ["red"]}
+
+
 def test_whose_tags(users: Users) -> None:
     path = f"/networks/{users.member.make('network')['id']}/tags"
     assert users.reader.put(f"{path}/a", None).status == 403

@@ -21,8 +21,10 @@ NOT_DESCRIBED = {
     ("/v2.0/quotas/project", "GET"),
     ("/v2.0/quotas/tenant", "GET"),
     ("/v2.0/quotas/{}/details.json", "GET"),
+    *(("/v2.0/policies/{}/tags", method) for method in ("GET", "PUT", "POST", "DELETE")),
+    *(("/v2.0/policies/{}/tags/{}", method) for method in ("GET", "PUT", "DELETE")),
 }
-"""The root, and old names of other paths."""
+"""The root, and other names of other paths."""
 
 
 @pytest.fixture

@@ -28,7 +28,12 @@ class _Endpoint:
         self.resource = resource
 
     def routes(self) -> list[Route]:
-        path = f"/v2.0/{self.resource.path}/{{id}}/tags"
+        path = self.resource.path
+        # Neutron serves tags without a prefix such as qos/, clients ask for both.
+        return [route for one in sorted({path, path.rpartition("/")[2]}) for route in self._routes(one)]
+
+    def _routes(self, path: str) -> list[Route]:
+        path = f"/v2.0/{path}/{{id}}/tags"
         of_all = (("GET", self.show), ("PUT", self.replace), ("POST", self.add), ("DELETE", self.remove))
         of_one = (("GET", self.require), ("PUT", self.add_one), ("DELETE", self.remove))
         return [
