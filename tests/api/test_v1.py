@@ -110,7 +110,8 @@ def test_every_operation_says_what_it_does_and_returns(described: Described) -> 
 def test_what_a_cloud_without_hosts_answers_is_as_described(
     api: Client, described: Described, topology: Topology
 ) -> None:
-    ids = {"router_id": topology.router, "device_id": "vm-1", "host": "net1"}
+    floating = api.make("floatingip", floating_network_id=topology.external)["id"]
+    ids = {"router_id": topology.router, "floatingip_id": floating, "device_id": "vm-1", "host": "net1"}
     api.put("//v1/instances/vm-1", {"name": "vm"})
     queries = {"/v1/ok-to-stop": "?host=net1", "/v1/events": "?limit=5"}
     for one in v1.OPERATIONS:

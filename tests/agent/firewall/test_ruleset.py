@@ -101,6 +101,7 @@ def test_who_a_port_may_say_that_it_is() -> None:
         "ip6 saddr :: icmpv6 type { 131, 133, 135, 143 } accept",
         "ether saddr 00:00:5e:00:01:07 ip6 saddr fe80::200:5eff:fe00:107 accept",
         "ether saddr 02:00:00:00:00:01 ip6 saddr { fd00:1::1, fe80::ff:fe00:1 } accept",
+        "ether saddr 02:00:00:00:00:01 ether type 0x8035 @nh,48,16 3 @nh,64,48 0x20000000001 accept",
         "drop",
     )
 
