@@ -25,11 +25,11 @@ HERE, BEFORE = (4, 100), (4, 99)
     ],
 )
 def test_it_is_over_when_all_was_told(found: Progress | None, seconds: float, over: bool) -> None:
-    assert Wait(1000.0).over(found, HERE, 1000.0 + seconds) == over
+    assert Wait("n", 1000.0).over(found, HERE, 1000.0 + seconds) == over
 
 
 def test_where_nobody_tells_anything_it_is_over_soon() -> None:
-    wait = Wait(1000.0)
+    wait = Wait("n", 1000.0)
     assert not wait.over(None, None, 1010.0)
     assert not wait.over(Progress(HERE), HERE, 1011.0)
     assert not wait.over(Progress(HERE), HERE, 1011.0 + SILENCE - 0.1)
@@ -37,15 +37,19 @@ def test_where_nobody_tells_anything_it_is_over_soon() -> None:
 
 
 def test_what_is_waited_for_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrivals, "identity", lambda _: HERE)
+    monkeypatch.setattr(arrivals, "identity", {"qrouter-a": HERE, "snat-b": HERE}.get)
     told: list[frozenset[str]] = []
     waiting = Arrivals(tmp_path, told.append)
     (tmp_path / "conntrack").mkdir()
-    waiting.expect("a")
-    waiting.expect("b")
+    waiting.expect("a", "qrouter-a")
+    waiting.expect("b", "snat-b")
     progress.write(tmp_path, {"a": Progress(HERE, heard=True, whole=True), "b": Progress(HERE, heard=True)})
     waiting.look()
     assert told == [{"a"}, {"a", "b"}, {"b"}]
+    progress.write(tmp_path, {"b": Progress(HERE, heard=True, whole=True)})
+    waiting.look()
+    assert told[-1] == frozenset()
+    waiting.expect("b", "snat-b")
     waiting.forget("b")
     assert told[-1] == frozenset()
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deuteron.agent import names
 from deuteron.agent.l3.conntrack_sync import progress
 from deuteron.agent.l3.conntrack_sync.progress import Progress
 from deuteron.agent.l3.conntrack_sync.table import Identity, identity
@@ -20,8 +19,9 @@ _EVERY = 0.1
 
 @dataclass
 class Wait:
-    """One router that is waited for; times are of time.monotonic()."""
+    """One router that is waited for, in its namespace; times are of time.monotonic()."""
 
+    namespace: str
     since: float
     there: float | None = None
     """Since when the copying process knows it."""
@@ -49,10 +49,10 @@ class Arrivals(threading.Thread):
         self._some = threading.Event()
         self._waiting: dict[str, Wait] = {}
 
-    def expect(self, router: str) -> None:
-        """Wait for a router's connections. From any thread."""
+    def expect(self, router: str, namespace: str) -> None:
+        """Wait for the connections of a router, which is in this namespace. From any thread."""
         with self._lock:
-            self._waiting.setdefault(router, Wait(time.monotonic()))
+            self._waiting.setdefault(router, Wait(namespace, time.monotonic()))
             self._tell(frozenset(self._waiting))
             self._some.set()
 
@@ -74,7 +74,7 @@ class Arrivals(threading.Thread):
         found, now = progress.read(self._run_dir), time.monotonic()
         with self._lock:
             for id_, wait in list(self._waiting.items()):
-                if wait.over(found.get(id_), identity(names.router_namespace(id_)), now):
+                if wait.over(found.get(id_), identity(wait.namespace), now):
                     del self._waiting[id_]
             self._tell(frozenset(self._waiting))
             if not self._waiting:

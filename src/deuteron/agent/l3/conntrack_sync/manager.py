@@ -10,6 +10,7 @@ from pathlib import Path
 from deuteron.agent.context import Context
 from deuteron.agent.l3.conntrack_sync import progress
 from deuteron.agent.l3.conntrack_sync.arrivals import Arrivals
+from deuteron.agent.l3.wanted import namespace
 from deuteron.agent.system.daemons import Daemon
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Router, Unit
@@ -38,7 +39,7 @@ class ConnectionSync:
         if unit.gate != "closed" or not unit.twins:
             self._arrivals.forget(unit.id)
         elif unit.key not in self._known:
-            self._arrivals.expect(unit.id)
+            self._arrivals.expect(unit.id, namespace(unit))
         self._known.add(unit.key)
 
     def delete(self, key: str) -> None:
