@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -99,17 +99,22 @@ class Agent:
 
 
 class Cloud:
-    """A server's insides, stepped by hand or with the placement loop running."""
+    """A server's insides, stepped by hand or with the placement loop running.
 
-    def __init__(self, url: str, **settings: Any) -> None:
+    `hosts` are there before the loop begins: one that appears while it places something is a candidate later.
+    """
+
+    def __init__(self, url: str, hosts: Sequence[str] = (), **settings: Any) -> None:
         self.settings = ServerSettings(database=url, **settings)
         self.db = Database(url)
         self.hub = Hub(self.db, self.settings.dns_domain, threading.Event())
         self.hub.start()
         self.reports = Reports(self.db, self.hub, self.settings.agent_down_time, self.settings.dvr_base_mac)
+        self.agents: dict[str, Agent] = {}
+        for name in hosts:
+            self.agent(name)
         self.placement = Placement(self.db, self.settings)
         self.placement.start()
-        self.agents: dict[str, Agent] = {}
 
     def close(self) -> None:
         self.placement.stop()

@@ -15,7 +15,7 @@ def cloud(database_url: str) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def three(cloud: Cloud) -> Cloud:
-    for name in ("net1", "net2", "net3"):
-        cloud.agent(name)
-    return cloud
+def three(database_url: str) -> Iterator[Cloud]:
+    made = Cloud(database_url, ("net1", "net2", "net3"))
+    yield made
+    made.close()

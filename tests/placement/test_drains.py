@@ -1,6 +1,7 @@
 """A host is emptied: routers go one by one without a gap, then DHCP; what cannot go is named."""
 
 import time
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -41,9 +42,10 @@ def settle(cloud: Cloud) -> None:
 
 
 @pytest.fixture
-def four(three: Cloud) -> Cloud:
-    three.agent("net4")
-    return three
+def four(database_url: str) -> Iterator[Cloud]:
+    made = Cloud(database_url, ("net1", "net2", "net3", "net4"))
+    yield made
+    made.close()
 
 
 def test_routers_and_dhcp_leave_one_by_one_and_the_host_is_safe(four: Cloud) -> None:

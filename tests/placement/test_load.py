@@ -14,10 +14,8 @@ from tests.placement.steps import active, another, dhcp_hosts, move
     [("networks", ["net1", "net2"]), ("subnets", ["net2", "net1"]), ("ports", ["net1", "net1"])],
 )
 def test_what_counts_as_load_of_dhcp(database_url: str, load_type: str, expected: list[str]) -> None:
-    cloud = Cloud(database_url, dhcp_agents_per_network=1, dhcp_load_type=load_type)
+    cloud = Cloud(database_url, ("net1", "net2"), dhcp_agents_per_network=1, dhcp_load_type=load_type)
     try:
-        for name in ("net1", "net2"):
-            cloud.agent(name)
 
         def served(cidr: str) -> str:
             network = cloud.network(cidr)["id"]
