@@ -55,6 +55,8 @@ def postgresql_cluster() -> Iterator[Path]:
             "listen_addresses": "",
             "unix_socket_directories": root,
             "fsync": "off",
+            "full_page_writes": "off",
+            "autovacuum": "off",
             "max_connections": "200",
             "deadlock_timeout": "20ms",
             "shared_buffers": "64MB",
@@ -93,7 +95,7 @@ def _url(root: Path, database: str) -> str:
 def _create(root: Path, template: str) -> Iterator[str]:
     name = f"t{uuid.uuid4().hex}"
     with psycopg.connect(_url(root, "postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         yield _url(root, name)
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

@@ -1,5 +1,6 @@
 """A server of the API on a free port of loopback, and a client that keeps its connection."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -86,13 +87,35 @@ class Client:
         self._connection.close()
 
 
+class _Server(uvicorn.Server):
+    """Ends when it is told to: uvicorn's own sleeps 0.1 s here and there, minutes for many tests."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        while not self.should_exit:
+            await asyncio.sleep(0.005)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        state = self.server_state
+        for server in self.servers:
+            server.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        deadline = time.monotonic() + 1
+        while (state.connections or state.tasks) and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
+        for task in state.tasks:
+            task.cancel()
+        await self.lifespan.shutdown()
+
+
 def serve(
     db: Database, settings: ServerSettings, keystone: KeystoneSettings | None = None
 ) -> Iterator[Client]:
     """Serve in a thread until the caller is done."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
     application = app(settings, db, keystone)
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             application,
             lifespan="on",

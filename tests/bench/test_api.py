@@ -3,7 +3,7 @@ import pytest
 from deuteron.bench.api import Sizes, measure, operation
 from deuteron.bench.figures import Group
 
-TINY = Sizes(burst=16, bulks=1, calls=2, filled=200)
+TINY = Sizes(burst=16, bulks=1, calls=2, listed=(10, 120), filled=200)
 
 
 def test_an_operation_is_in_milliseconds_with_a_rate() -> None:
@@ -17,9 +17,10 @@ def test_a_tiny_run_on_sqlite_measures_everything() -> None:
     said: list[str] = []
     group = Group("api")
     measure(group, 1, said.append, ["sqlite"], TINY)
-    assert said == ["api: sqlite, empty", "api: sqlite, 200 ports"]
-    assert len(group.figures) == 2 * 9
-    assert all(figure.samples and min(figure.samples) > 0 for figure in group.figures)
+    assert said == ["api: sqlite, empty", "api: sqlite, 200 ports", "api: sqlite, 200 ports, http_basic"]
     names = [figure.name for figure in group.figures]
-    assert "sqlite, 200 ports: list of 100 ports" in names
+    of_each = [name.removeprefix("sqlite, empty: ") for name in names if "empty" in name]
+    assert names == [f"{case.removeprefix('api: ')}: {name}" for case in said for name in of_each]
+    assert {"list of 120 ports", "list of 120 ports, 8 clients", "memory of the server"} <= set(of_each)
+    assert all(figure.samples and min(figure.samples) > 0 for figure in group.figures)
     assert all("of a core" in note for note in group.notes)

@@ -1,9 +1,12 @@
+import io
+
 import pytest
 
-from deuteron.bench import crash, move, scale, steady
+from deuteron.bench import crash, move, rule, scale, steady, storm
 from deuteron.bench.flows import Flow, flow, lateness
 from deuteron.bench.labs import active_host
 from deuteron.bench.restart import Restart
+from deuteron.bench.transactions import Transaction, Transactions
 
 UDP = {"lost": 35, "longest_gap_ms": 70.0, "own_delay_max_ms": 1.5}
 TCP = {"survived": True, "longest_stall_ms": 210.0}
@@ -106,3 +109,44 @@ def test_25_routers_have_a_bound_in_time() -> None:
 )
 def test_the_active_host_is_the_only_one(states: dict[str, str], expected: str | None) -> None:
     assert active_host(states) == expected
+
+
+MONITORED = """\
+delete rule inet deuteron_firewall in-one tcp dport 80 accept
+add rule inet deuteron_firewall in-one tcp dport 81 accept
+# new generation 5 by process 12 (nft)
+add element bridge deuteron_gate standby { 7 }
+# new generation 6 by process 13 (python3)
+add element inet deuteron_firewall h4-one { 10.0.0.4 }
+# new generation 7 by process 12 (nft)
+"""
+
+
+def test_only_commits_that_concern_the_firewall_count() -> None:
+    transactions = Transactions(io.StringIO(MONITORED))
+    transactions.run()
+    first = transactions.after(0)
+    assert first.objects == 2
+    assert transactions.after(first.at).objects == 1
+
+
+def test_figures_of_a_rule() -> None:
+    found = rule.Found(1000, flow=Flow(1, 2, True, 12, 1))
+    for what in (rule.ADDED, rule.REMOVED, rule.JOINED):
+        found.changes[what], found.seconds[what] = [Transaction(3.5, 2)], [0.05]
+    figures = {
+        figure.name.removeprefix("1,000 ports of a group on a host: "): figure
+        for figure in rule.figures(found)
+    }
+    assert figures["a rule added, until committed"].samples == (50,)
+    assert figures["a rule removed, nft objects"].samples == (2,)
+    assert figures["packets lost meanwhile"].verdict == "missed"
+    assert figures["TCP survived"].verdict == "ok"
+    assert {figure.verdict for figure in rule.figures(rule.Found(10))} == {"not measured"}
+
+
+def test_figures_of_a_storm() -> None:
+    storms = [storm.Storm(4, 9, {"hosts: python3": 6.0}), storm.Storm(4, 11, {})]
+    assert [figure.samples for figure in storm.figures(storms)] == [(9, 11), (4, 4)]
+    assert storm.notes(storms) == ["seconds of processor time: hosts: python3 3.0"]
+    assert storm.notes([]) == []

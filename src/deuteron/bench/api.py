@@ -1,22 +1,25 @@
-"""The speed of the API: SQLite and PostgreSQL, an empty database and one with 10,000 ports."""
+"""The speed of the API: SQLite and PostgreSQL, empty and with 10,000 ports, for anybody and for a user."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from deuteron.bench import postgres
+from deuteron.bench import accounts, postgres
+from deuteron.bench.accounts import Access
 from deuteron.bench.figures import Bound, Figure, Group
-from deuteron.bench.load import Client, Request, at_once, one_by_one
+from deuteron.bench.load import Client, at_once, one_by_one
+from deuteron.bench.memory import pss
+from deuteron.bench.operations import Cloud, Operation, new_port, operations, prepare
 from deuteron.bench.processes import cpu_seconds
 from deuteron.bench.server import Server, server
 
 CLIENTS = 8
-BULK = 100
 PORTS_PER_SECOND = {"sqlite": 300.0, "postgresql": 200.0}
 DATABASES = tuple(PORTS_PER_SECOND)
+_ENVIRONMENT = {"DEUTERON_SERVER__L3_HA": "true"}
+"""Routers are redundant; only an administrator may ask for it."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,25 @@ class Sizes:
 
     burst: int = 500
     """Ports created by all clients together in one run."""
-    bulks: int = 10
-    """Creations of 100 ports in one call; their ports are those that are listed."""
+    bulks: int = 20
+    """Creations of 100 ports in one call, of each number of clients."""
     calls: int = 50
-    """Calls of each other operation."""
+    """Calls of each other operation, of each number of clients."""
+    listed: tuple[int, ...] = (1_000, 5_000)
+    """Ports in the networks that are listed."""
     filled: int = 10_000
     """Ports in the database that is not empty."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One server with what it serves."""
+
+    label: str
+    process: Server
+    access: Access
+    client: Client
+    cloud: Cloud
 
 
 def measure(
@@ -40,23 +56,36 @@ def measure(
     databases: Sequence[str] = DATABASES,
     sizes: Sizes = Sizes(),
 ) -> None:
-    """Measure every operation on every database, empty and filled.
+    """Measure every operation on every database: empty, filled, and filled with authentication.
 
     A database that cannot be had is named in the notes. Raises BenchError when a call fails.
     """
     for database in databases:
-        for filled in (0, sizes.filled):
-            label = f"{database}, {filled:,} ports" if filled else f"{database}, empty"
+        for filled, basic in ((0, False), (sizes.filled, False), (sizes.filled, True)):
+            label = (
+                f"{database}, {f'{filled:,} ports' if filled else 'empty'}{', http_basic' if basic else ''}"
+            )
             say(f"api: {label}")
             try:
-                with _database(database) as url, server(url) as process, Client(process.endpoint) as client:
-                    case = _Case(label, process, client, _prepare(client, filled), sizes)
-                    found = _measure(case, runs, PORTS_PER_SECOND[database])
+                with _case(label, database, filled, basic) as case:
+                    _bursts(group, case, runs, sizes.burst, PORTS_PER_SECOND[database])
+                    for one in operations(case.client, case.cloud, sizes.calls, sizes.bulks, sizes.listed):
+                        group.figures += _measure(case, one)
+                    memory = pss(Path(f"/proc/{case.process.pid}/smaps_rollup").read_text()) / 2**20
+                    group.figures.append(Figure(f"{label}: memory of the server", "MiB", (memory,)))
             except postgres.MissingError as error:
                 group.notes.append(f"{label}: not measured: {error}")
-            else:
-                group.figures += found.figures
-                group.notes += found.notes
+
+
+@contextmanager
+def _case(label: str, database: str, filled: int, basic: bool) -> Iterator[_Case]:
+    with ExitStack() as stack:
+        url = stack.enter_context(_database(database))
+        access = stack.enter_context(accounts.http_basic()) if basic else accounts.NOAUTH
+        process = stack.enter_context(server(url, {**_ENVIRONMENT, **access.environment}))
+        administrator = stack.enter_context(Client(process.endpoint, access.administrator))
+        client = stack.enter_context(Client(process.endpoint, access.member))
+        yield _Case(label, process, access, client, prepare(administrator, client, filled))
 
 
 @contextmanager
@@ -69,111 +98,35 @@ def _database(kind: str) -> Iterator[str]:
             yield f"sqlite:///{Path(directory, 'deuteron.db')}"
 
 
-@dataclass(frozen=True)
-class _Cloud:
-    """What stands before anything is measured."""
-
-    network: str
-    """Where the clients create ports; holds those of the filled database."""
-    external: str
-
-
-def _prepare(client: Client, filled: int) -> _Cloud:
-    network = _network(client, "10.0.0.0/8")
-    external = client.create(
-        "network",
-        name="external",
-        **{"router:external": True, "provider:network_type": "flat", "provider:physical_network": "external"},
-    )
-    client.create("subnet", network_id=external["id"], ip_version=4, cidr="198.18.0.0/15", enable_dhcp=False)
-    one_by_one(client, [_bulk(network, BULK)] * (filled // BULK))
-    return _Cloud(network, external["id"])
-
-
-def _network(client: Client, cidr: str) -> str:
-    network = client.create("network", name="bench")
-    client.create("subnet", network_id=network["id"], ip_version=4, cidr=cidr)
-    return str(network["id"])
-
-
-def _bulk(network: str, count: int) -> Request:
-    return Request.of("POST", "/v2.0/ports", {"ports": [{"network_id": network, "name": "bench"}] * count})
-
-
-@dataclass(frozen=True)
-class _Case:
-    """One database in one state, served."""
-
-    label: str
-    process: Server
-    client: Client
-    cloud: _Cloud
-    sizes: Sizes
-
-
-def _measure(case: _Case, runs: int, at_least: float) -> Group:
-    client, sizes = case.client, case.sizes
-    found = Group("")
-
-    def add(name: str, seconds: Sequence[float], limit: float | None = None) -> None:
-        found.figures.append(operation(f"{case.label}: {name}", seconds, limit))
-
-    _bursts(found, case, runs, at_least)
-    listed = _network(client, "10.0.0.0/16")
-    add(f"{BULK} ports in one create", one_by_one(client, [_bulk(listed, BULK)] * sizes.bulks), 200)
-    path = f"/v2.0/ports?network_id={listed}"
-    add(f"list of {sizes.bulks * BULK:,} ports", one_by_one(client, [Request("GET", path)] * sizes.calls), 50)
-    ports = client.call("GET", f"{path}&fields=id&limit={sizes.calls}")["ports"]
-    paths = [f"/v2.0/ports/{port['id']}" for port in ports]
-    add("port show", one_by_one(client, [Request("GET", path) for path in paths]))
-    changes = [Request.of("PUT", path, {"port": {"name": f"bench-{i}"}}) for i, path in enumerate(paths)]
-    add("port update", one_by_one(client, changes))
-    for name, seconds, limit in _routers(client, case.cloud, sizes.calls):
-        add(name, seconds, limit)
-    return found
-
-
-def _bursts(found: Group, case: _Case, runs: int, at_least: float) -> None:
+def _bursts(group: Group, case: _Case, runs: int, burst: int, at_least: float) -> None:
     """Create ports from all clients at once; add the rate, the single calls, and who used the processor."""
-    endpoint, pid = case.process.endpoint, case.process.pid
-    body = {"port": {"network_id": case.cloud.network, "name": "bench"}}
-    requests = [Request.of("POST", "/v2.0/ports", body)] * case.sizes.burst
+    request = new_port(case.cloud)
+    group.figures.append(operation(f"{case.label}: port create", one_by_one(case.client, [request] * burst)))
+    endpoint, pid, login = case.process.endpoint, case.process.pid, case.access.member
     before = cpu_seconds(pid)
-    loads = [at_once(endpoint, CLIENTS, requests) for _ in range(runs)]
+    loads = [at_once(endpoint, CLIENTS, [request] * burst, login) for _ in range(runs)]
     seconds = sum(load.seconds for load in loads)
     of_server = (cpu_seconds(pid) - before) / seconds
     of_clients = sum(load.client_cpu for load in loads) / seconds
-    name = f"{case.label}: port create from {CLIENTS} clients"
+    name = f"{case.label}: port create, {CLIENTS} clients"
     rates = tuple(len(load.latencies) / load.seconds for load in loads)
     each = tuple(latency * 1000 for load in loads for latency in load.latencies)
-    found.figures.append(Figure(name, "/s", rates, Bound("at least", at_least)))
-    found.figures.append(Figure(f"{name}, each", "ms", each))
-    found.notes.append(f"{name}: the server took {of_server:.0%} of a core, the clients {of_clients:.0%}")
+    group.figures.append(Figure(name, "/s", rates, Bound("at least", at_least)))
+    group.figures.append(Figure(f"{name}, each", "ms", each))
+    group.notes.append(f"{name}: the server took {of_server:.0%} of a core, the clients {of_clients:.0%}")
 
 
-def _routers(client: Client, cloud: _Cloud, count: int) -> Iterator[tuple[str, list[float], float | None]]:
-    new = Request.of("POST", "/v2.0/routers", {"router": {"name": "bench", "ha": True}})
-    yield "router create", one_by_one(client, [new] * count), 20
-    routers = [router["id"] for router in client.call("GET", "/v2.0/routers?name=bench&fields=id")["routers"]]
-    subnets = [_subnet(client) for _ in routers]
-    interfaces = [
-        Request.of("PUT", f"/v2.0/routers/{router}/add_router_interface", {"subnet_id": subnet["id"]})
-        for router, subnet in zip(routers, subnets, strict=True)
+def _measure(case: _Case, one: Operation) -> list[Figure]:
+    """Carry out the first half of the calls one by one, the other from all clients at once."""
+    half = len(one.requests) // 2
+    alone = one_by_one(case.client, one.requests[:half])
+    load = at_once(case.process.endpoint, CLIENTS, one.requests[half:], case.access.member)
+    name = f"{case.label}: {one.name}"
+    together = tuple(seconds * 1000 for seconds in load.latencies)
+    return [
+        operation(name, alone, one.limit),
+        Figure(f"{name}, {CLIENTS} clients", "ms", together, rate=len(together) / load.seconds),
     ]
-    yield "router add interface", one_by_one(client, interfaces), 20
-    gateway = {"external_gateway_info": {"network_id": cloud.external}}
-    client.call("PUT", f"/v2.0/routers/{routers[0]}", {"router": gateway})
-    ports = [client.create("port", network_id=subnets[0]["network_id"]) for _ in range(count)]
-    addresses: list[dict[str, Any]] = [
-        {"floating_network_id": cloud.external, "port_id": port["id"]} for port in ports
-    ]
-    floating = [Request.of("POST", "/v2.0/floatingips", {"floatingip": content}) for content in addresses]
-    yield "floating IP create", one_by_one(client, floating), None
-
-
-def _subnet(client: Client) -> dict[str, Any]:
-    network = client.create("network", name="bench")
-    return client.create("subnet", network_id=network["id"], ip_version=4, cidr="10.0.0.0/16")
 
 
 def operation(name: str, seconds: Sequence[float], limit: float | None = None) -> Figure:

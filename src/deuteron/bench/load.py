@@ -1,18 +1,23 @@
 """Calls of the HTTP API, one by one or from several clients, each on its own open connection."""
 
+import base64
 import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from deuteron.bench.processes import BenchError
 
 TIMEOUT = 60.0
 """Seconds until a call is given up."""
+Login = tuple[str, str]
+"""Name and password, for a server with HTTP basic authentication."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,9 @@ class Load:
 class Client:
     """A connection to the API that stays open."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, login: Login | None = None) -> None:
         parts = urlsplit(endpoint)
+        self._headers = {"Authorization": f"Basic {_base64(':'.join(login))}"} if login else {}
         self._connection = http.client.HTTPConnection(
             parts.hostname or "127.0.0.1", parts.port, timeout=TIMEOUT
         )
@@ -58,7 +64,9 @@ class Client:
 
     def send(self, request: Request) -> bytes:
         """Return the body of the answer. Raises BenchError when the call failed."""
-        headers = {"Content-Type": "application/json"} if request.body is not None else {}
+        headers = dict(self._headers)
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
         try:
             self._connection.request(request.method, request.path, request.body, headers)
             answer = self._connection.getresponse()
@@ -77,8 +85,9 @@ class Client:
         return json.loads(answer) if answer else None
 
     def create(self, resource: str, **attributes: Any) -> dict[str, Any]:
-        """Create one thing (`network`, `port`, ...) and return it. Raises BenchError."""
-        found: dict[str, Any] = self.call("POST", f"/v2.0/{resource}s", {resource: attributes})[resource]
+        """Create one thing (`network`, `security_group`, ...) and return it. Raises BenchError."""
+        path = f"/v2.0/{resource.replace('_', '-')}s"
+        found: dict[str, Any] = self.call("POST", path, {resource: attributes})[resource]
         return found
 
 
@@ -92,45 +101,48 @@ def one_by_one(client: Client, requests: Sequence[Request]) -> list[float]:
     return seconds
 
 
-def at_once(endpoint: str, clients: int, requests: Sequence[Request]) -> Load:
+def at_once(endpoint: str, clients: int, requests: Sequence[Request], login: Login | None = None) -> Load:
     """Send calls from several clients, each as soon as its last one was answered. Raises BenchError."""
-    waiting = iter(requests)
-    lock = threading.Lock()
     latencies: list[float] = []
-    errors: list[BenchError] = []
-
-    def work(client: Client) -> None:
-        try:
-            for request in _shared(waiting, lock):
-                latencies.extend(one_by_one(client, [request]))
-        except BenchError as error:
-            errors.append(error)
-
-    connections = [Client(endpoint) for _ in range(clients)]
+    connections = [Client(endpoint, login) for _ in range(clients)]
     for connection in connections:
         connection.call("GET", "/v2.0/networks?limit=1")
     cpu, started = time.process_time(), time.perf_counter()
-    _run([lambda c=connection: work(c) for connection in connections])  # type: ignore[misc]
-    load = Load(tuple(latencies), time.perf_counter() - started, time.process_time() - cpu)
-    for connection in connections:
-        connection.__exit__()
-    if errors:
-        raise errors[0]
-    return load
+    try:
+        in_turns(connections, requests, lambda client, call: latencies.extend(one_by_one(client, [call])))
+    finally:
+        for connection in connections:
+            connection.__exit__()
+    return Load(tuple(latencies), time.perf_counter() - started, time.process_time() - cpu)
 
 
-def _shared(waiting: Iterator[Request], lock: threading.Lock) -> Iterator[Request]:
-    while True:
-        with lock:
-            request = next(waiting, None)
-        if request is None:
-            return
-        yield request
+def in_turns(clients: Sequence[Client], things: Sequence[T], do: Callable[[Client, T], None]) -> None:
+    """Do something with each thing, each client the next one as soon as it has done its last.
 
+    Raises BenchError, the first one, when all clients have ended.
+    """
+    waiting = deque(things)
+    errors: list[BenchError] = []
 
-def _run(tasks: Sequence[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=task, daemon=True) for task in tasks]
+    def work(client: Client) -> None:
+        while not errors:
+            try:
+                thing = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                do(client, thing)
+            except BenchError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(client,), daemon=True) for client in clients]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-PROC = Path("/proc")
+from deuteron.bench.processes import PROC, of_host
 
 
 def pss_by_command(init: int, proc: Path = PROC) -> dict[str, int]:
@@ -13,16 +13,10 @@ def pss_by_command(init: int, proc: Path = PROC) -> dict[str, int]:
     that maps one has its share. Memory of the kernel (namespaces, devices, nft rules) is not in it.
     Raises ProcessLookupError when there is no such process.
     """
-    namespace = _pid_namespace(proc / str(init))
-    if namespace is None:
-        raise ProcessLookupError(f"process {init} is gone or not ours: the host is down")
     found: Counter[str] = Counter()
-    for directory in proc.iterdir():
-        if not directory.name.isdecimal() or _pid_namespace(directory) != namespace:
-            continue
+    for command, directory in of_host(init, proc):
         try:
             rollup = (directory / "smaps_rollup").read_text()
-            command = (directory / "comm").read_text().strip()
         except (FileNotFoundError, ProcessLookupError):
             continue
         found[command] += pss(rollup)
@@ -36,10 +30,3 @@ def pss(rollup: str) -> int:
         if name == "Pss":
             return int(rest.split()[0]) * 1024
     return 0
-
-
-def _pid_namespace(directory: Path) -> str | None:
-    try:
-        return str((directory / "ns" / "pid").readlink())
-    except (FileNotFoundError, ProcessLookupError, PermissionError):  # the last: certainly not one of a lab
-        return None
