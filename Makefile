@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEBIAN := conntrack dnsmasq-base haproxy iproute2 iputils-ping keepalived kmod make nftables postgresql procps python3-venv radvd udhcpc
 
-.PHONY: help install system demo test test-keystone fuzz tempest check bench drill lock clean
+.PHONY: help install system demo test test-keystone fuzz tempest check bench drill pictures lock clean
 help:
 	@echo "make demo | test | check | bench | drill | fuzz | tempest"
 
@@ -57,6 +57,10 @@ tempest: install
 
 bench: install
 	@$(BIN)/deuteron bench $(ARGS)
+
+# The ways of packets in each mode of a router, traced in a lab and drawn.
+pictures: install
+	@$(BIN)/python -m deuteron.lab.pictures docs/modes
 
 # Every failure once, measured; ARGS="--rounds 100 --seed 1" walks at random.
 drill: install

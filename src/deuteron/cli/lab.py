@@ -42,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     boot.add_argument("--user-data", type=Path, metavar="FILE")
     boot.add_argument("--metadata-v6", action="store_true", help="ask for metadata by IPv6 too")
     verb("destroy", "remove an instance", "instance")
+    trace = verb("trace", "send a datagram and show its way, as every device saw it", "source", "address")
+    shape = trace.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true")
+    shape.add_argument("--svg", type=Path, metavar="FILE", help="draw it into this file")
     verb("power-off", "take a host's power, as when its plug is pulled", "host")
     verb("power-on", "give it back", "host")
     verb("freeze", "stop every process of a host; its kernel runs on", "host")
@@ -151,6 +155,21 @@ def _destroy(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _trace(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    from deuteron.lab import picture, trace
+
+    found = trace.trace(_lab(arguments), arguments.source, arguments.address)
+    if arguments.json:
+        print(json.dumps(msgspec.to_builtins(found), indent=2))
+    elif arguments.svg:
+        arguments.svg.write_text(picture.draw(found))
+    else:
+        print(trace.describe(found))
+    return 0 if found.answered else 1
+
+
 def _power_off(arguments: argparse.Namespace) -> int:
     from deuteron.lab import lab
 
@@ -205,6 +224,7 @@ _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "exec": _exec,
     "boot": _boot,
     "destroy": _destroy,
+    "trace": _trace,
     "power-off": _power_off,
     "power-on": _power_on,
     "freeze": _freeze,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from deuteron.lab.client import Client
@@ -15,6 +15,7 @@ GATEWAY = "203.0.113.1"
 TENANT_CIDR = "10.1.0.0/24"
 SECOND_CIDR = "10.2.0.0/24"
 SETTLE_SECONDS = 45.0
+CONVERSION_SECONDS = 120.0
 
 T = TypeVar("T")
 
@@ -152,6 +153,26 @@ def move(scene: Scene, host: str) -> dict[str, Any]:
     if found["phase"] != "done":
         raise LabError(f"the router did not move to {host}: {found['detail']}")
     return found
+
+
+def convert(scene: Scene, mode: Mode) -> Scene:
+    """Take the router to another mode while it is up; return what there is then. Raises LabError."""
+    path = f"/v1/routers/{scene.router}"
+    asked = scene.api.post(f"{path}/convert", {"mode": mode.name})["conversion"]
+
+    def state() -> dict[str, Any]:
+        done = scene.api.get(f"{path}/conversions")["conversions"]
+        found: dict[str, Any] = next(one for one in done if one["id"] == asked["id"])
+        return found
+
+    def ended() -> dict[str, Any] | None:
+        found = state()
+        return None if found["running"] else found
+
+    found = wait(ended, lambda: f"the router does not become {mode.name}: {state()}", CONVERSION_SECONDS)
+    if found["phase"] != "done":
+        raise LabError(f"the router stays {found['from']}: {found['detail']}")
+    return replace(scene, redundant=mode.redundant)
 
 
 def wait(found: Callable[[], T | None], wrong: Callable[[], str], seconds: float = SETTLE_SECONDS) -> T:
