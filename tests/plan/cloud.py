@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
-from deuteron.plan.units import Forwarding, Helper, Limit, MeterRule, SecurityRule
+from deuteron.plan.units import Forwarding, Helper, Limit, Log, MeterRule, SecurityRule
 from deuteron.resources import owners
 from deuteron.resources.distribution import Rung
 
@@ -85,6 +85,7 @@ def _port(id_: str) -> st.SearchStrategy[s.Row]:
         id=st.just(id_),
         network=networks,
         mac=st.just(f"fa:16:3e:00:00:{PORTS.index(id_):02x}"),
+        project_id=projects,
         device_id=st.sampled_from(["", *ROUTERS, *DEVICES]),
         device_owner=st.sampled_from(OWNERS),
         host=st.sampled_from(["", *HOSTS]),
@@ -190,6 +191,28 @@ ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
         id=st.sampled_from(["m1", "m2"]),
         project=projects | st.none(),
         rules=st.sampled_from([(), (MeterRule(direction="egress", source="10.0.0.0/8"),)]),
+    ),
+    s.PacketLog: st.builds(
+        s.PacketLog,
+        id=st.sampled_from(["l1", "l2"]),
+        log=st.builds(
+            Log,
+            id=st.sampled_from(["l1", "l2"]),
+            project=projects,
+            event=st.sampled_from(["ALL", "DROP"]),
+            group=st.sampled_from(["", *GROUPS]),
+        ),
+        router=st.sampled_from(["", "", *ROUTERS]),
+        port=st.sampled_from(["", *PORTS]),
+    ),
+    s.LocalIP: st.builds(
+        s.LocalIP,
+        id=st.sampled_from(["x1", "x2"]),
+        address=st.just("10.0.0.50"),
+        local_port=ports,
+        port=ports,
+        fixed_ip=st.just("10.0.0.9"),
+        translates=st.booleans(),
     ),
     s.FloatingIP: st.builds(
         s.FloatingIP,

@@ -7,7 +7,7 @@ the whole plan. Both read the same functions, so what is recomputed alone equals
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 
-from deuteron.plan import distributed, firewall, qos, services
+from deuteron.plan import distributed, firewall, instances, qos, services
 from deuteron.plan import units as u
 from deuteron.plan.ports import interface, mtu, silent, with_prefix
 from deuteron.plan.state import Candidate, Port, State, Subnet
@@ -50,6 +50,7 @@ def keys(state: State, host: str) -> Iterator[str]:
         yield from (f"floatingip/{f.id}" for f in state.floating_ips.by("port", p.id))
     yield from firewall.keys(state, host)
     yield from qos.keys(state, host)
+    yield from instances.keys(state, host)
     for id_ in {server.network for server in state.dhcp_servers.by("host", host)}:
         yield f"dhcp/{id_}"
         yield from (f"lease/{p.id}" for p in state.ports.by("network", id_))
@@ -372,6 +373,8 @@ _MADE_BY: Mapping[str, Callable[[State, str, str], u.Unit | None]] = {
     "securitygroup": firewall.security_group,
     "member": firewall.member,
     "addressgroup": firewall.address_group,
+    "logged": instances.logged,
+    "localip": instances.local_ip,
     "remote": remote,
     "lease": lease,
     "router": router,

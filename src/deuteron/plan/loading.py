@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
 
-from deuteron.plan import qos_loading, services_loading
+from deuteron.plan import instances_loading, qos_loading, services_loading
 from deuteron.plan import state as s
 from deuteron.plan.plans import Change
 from deuteron.plan.units import Forwarding, SecurityRule
@@ -362,6 +362,8 @@ LOADERS: dict[str, tuple[type[s.Row], Callable[[Tx, Ids], Iterator[s.Row]]]] = {
     "router": (s.Router, _routers),
     "floatingip": (s.FloatingIP, _floating_ips),
     "metering_label": (s.MeteringLabel, services_loading.metering_labels),
+    "log": (s.PacketLog, instances_loading.logs),
+    "local_ip_port_association": (s.LocalIP, instances_loading.local_ips),
     "host": (s.Host, _hosts),
     "dhcp_server": (s.DhcpServer, _dhcp_servers),
     "router_candidate": (s.Candidate, _candidates),

@@ -12,5 +12,6 @@ def of_router(state: State, row: Router) -> Services:
         helpers=row.helpers,
         ndp_proxy=row.ndp_proxy,
         proxied=row.proxied if row.ndp_proxy else (),
+        logs=tuple(sorted((one.log for one in state.logs.by("router", row.id)), key=lambda log: log.id)),
         meters=tuple(sorted(meters, key=lambda meter: meter.id)),
     )

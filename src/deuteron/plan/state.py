@@ -11,7 +11,7 @@ import msgspec
 
 from deuteron.plan import reach
 from deuteron.plan.presence import Presence
-from deuteron.plan.units import Forwarding, Helper, Limit, MeterRule, SecurityRule
+from deuteron.plan.units import Forwarding, Helper, Limit, Log, MeterRule, SecurityRule
 from deuteron.resources.distribution import has_parts, is_central_inside
 from deuteron.resources.hosts import DVR_MODES
 from deuteron.resources.owners import (
@@ -195,6 +195,35 @@ class MeteringLabel(Row, frozen=True, kw_only=True):
     """In a lasting order."""
 
 
+class PacketLog(Row, frozen=True, kw_only=True):
+    """A log that is enabled: of a router, a port, a security group, or all ports of its project."""
+
+    log: Log
+    router: str = ""
+    port: str = ""
+
+    @property
+    def group(self) -> str:
+        """The group whose ports it is of, unless it is of one port."""
+        return "" if self.port else self.log.group
+
+    @property
+    def project(self) -> str | None:
+        """The project whose ports it is of, all of them."""
+        return None if self.router or self.port or self.log.group else self.log.project
+
+
+class LocalIP(Row, frozen=True, kw_only=True):
+    """A port that a local IP leads to; the id is that of their association."""
+
+    address: str
+    local_port: str
+    """Whose address it is."""
+    port: str
+    fixed_ip: str
+    translates: bool = True
+
+
 class FloatingIP(Row, frozen=True, kw_only=True):
     """A floating IP; nothing comes of it without a router, and a fixed address or ports that lead to some."""
 
@@ -354,7 +383,15 @@ class State:
             heartbeat=lambda p: [(p.network, p.host)] if p.device_owner == HEARTBEAT else [],
             group=lambda p: p.security_groups if p.is_filtered else (),
             qos=lambda p: [p.qos] if p.qos else [],
+            project=lambda p: [p.project_id] if p.is_filtered else [],
         )
+        self.logs: Table[PacketLog] = Table(
+            router=lambda one: [one.router] if one.router else [],
+            port=lambda one: [one.port] if one.port else [],
+            group=lambda one: [one.group] if one.group else [],
+            project=lambda one: [one.project] if one.project is not None else [],
+        )
+        self.local_ips: Table[LocalIP] = Table(port=lambda one: {one.port, one.local_port})
         self.qos_policies: Table[QosPolicy] = Table()
         self.security_groups: Table[SecurityGroup] = Table(
             remote=lambda g: g.remote_groups, addresses=lambda g: g.address_groups
@@ -489,6 +526,8 @@ TABLES: Mapping[type[Row], str] = {
     SecurityGroup: "security_groups",
     AddressGroup: "address_groups",
     Router: "routers",
+    PacketLog: "logs",
+    LocalIP: "local_ips",
     FloatingIP: "floating_ips",
     MeteringLabel: "metering_labels",
     Host: "hosts",

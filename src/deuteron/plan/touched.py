@@ -8,7 +8,7 @@ the row, so that the cost of a change does not grow with the cloud.
 
 from collections.abc import Iterable, Iterator
 
-from deuteron.plan import qos, reach
+from deuteron.plan import instances, qos, reach
 from deuteron.plan.state import (
     AddressGroup,
     Candidate,
@@ -17,8 +17,10 @@ from deuteron.plan.state import (
     FloatingIP,
     Host,
     Instance,
+    LocalIP,
     MeteringLabel,
     Network,
+    PacketLog,
     Port,
     QosPolicy,
     Router,
@@ -57,8 +59,8 @@ def touched(state: State, row: Row, other: Row | None) -> Iterator[Place]:
             yield from _candidate(state, row, moved=other is None)
         case Election():
             yield from _election(state, row, other)
-        case Instance():
-            yield from _instance(state, row)
+        case Instance() | PacketLog() | LocalIP():
+            yield from _of_instances(state, row)
 
 
 def presence(state: State, network: str, host: str) -> Iterator[Place]:
@@ -174,9 +176,12 @@ def _own(state: State, row: Port) -> Iterator[Place]:
     yield from _remotes(state, [row])
     yield from _neighbours(state, row)
     yield from _at(qos.hosts(state, row), f"qos/{row.id}")
+    for local_ip in state.local_ips.by("port", row.id):
+        yield from _of_instances(state, local_ip)
     if row.is_instance:
         for host in row.guest_hosts:
             yield host, f"port/{row.id}"
+            yield host, f"logged/{row.id}"
             yield host, f"instance/{row.id}"
         for server in state.dhcp_servers.by("network", row.network):
             yield server.host, f"lease/{row.id}"
@@ -190,6 +195,19 @@ def _own(state: State, row: Port) -> Iterator[Place]:
     elif row.is_agent_gateway:
         yield row.host, f"floatinggateway/{row.network}"
         yield from _floats_at(state, row.host)
+
+
+def _of_instances(state: State, row: Instance | PacketLog | LocalIP) -> Iterator[Place]:
+    """Yield what ports of instances have besides; a log may be of a router."""
+    if isinstance(row, Instance):
+        yield from _instance(state, row)
+    elif isinstance(row, LocalIP):
+        if (led_to := state.ports.get(row.port)) is not None:
+            yield from _at(led_to.guest_hosts, f"localip/{row.id}")
+    else:
+        yield from _router(state, row.router)
+        for port in instances.ports_of(state, row):
+            yield from _at(port.guest_hosts, f"logged/{port.id}")
 
 
 def _neighbours(state: State, row: Port) -> Iterator[Place]:

@@ -114,6 +114,40 @@ class AddressGroup(_Unit, frozen=True, tag="addressgroup"):
     addresses: tuple[str, ...]
 
 
+class Log(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whose packets are written down, of those that it concerns."""
+
+    id: str
+    project: str
+    event: Literal["ACCEPT", "DROP", "ALL"] = "ALL"
+    group: str = ""
+    """Only what this security group lets through, where anything is let through; "" for all groups."""
+
+
+class Logged(_Unit, frozen=True, tag="logged"):
+    """What is written down of what a filtered port of this host sends and receives; the id is the port's."""
+
+    logs: tuple[Log, ...]
+
+
+class LocalIP(_Unit, frozen=True, tag="localip"):
+    """An address by which instances of this host reach a port of this host on their network.
+
+    The id is that of the port's association with it. What that port itself sends there goes its usual way.
+    """
+
+    network: str
+    """The port's."""
+    address: str
+    """IPv4."""
+    mac: str
+    """What is answered to who asks for it."""
+    port: str
+    port_mac: str
+    fixed_ip: str = ""
+    """The port's address, to which packets are translated; "" to leave addresses as they are."""
+
+
 class Remote(_Unit, frozen=True, tag="remote"):
     """A MAC address of a network of this host that lives behind another VTEP; the id is the port's."""
 
@@ -214,6 +248,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It answers on its external network for the IPv6 addresses that are `proxied`, and lets nothing else in
     from there to its IPv6 subnets."""
     proxied: tuple[str, ...] = ()
+    logs: tuple[Log, ...] = ()
+    """Connections whose source is translated are written down."""
     meters: tuple[Meter, ...] = ()
 
 
@@ -394,6 +430,8 @@ Unit = (
     | SecurityGroup
     | Member
     | AddressGroup
+    | Logged
+    | LocalIP
     | Remote
     | Dhcp
     | Lease

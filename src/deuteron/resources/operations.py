@@ -92,7 +92,7 @@ def delete(call: Call, resource: Resource, id_: str, revision: int | None = None
     if resource.delete:
         resource.delete(call, row)
     else:
-        rows.remove(call, resource, id_)
+        rows.remove(call, resource, row["id"])
 
 
 def act(call: Call, resource: Resource, id_: str, name: str, body: Any) -> Any:
@@ -202,6 +202,8 @@ def get(call: Call, resource: Resource, id_: str, lock: bool = False, parent: st
         raise resource.not_found(id=shown(id_))
     if resource.rows is not None:
         row = next((item for item in resource.rows(call) if item["id"] == id_), None)
+    elif resource.key != "id":
+        row = _below(call, resource, id_, parent)
     else:
         row = rows.find(call, resource, id_, lock)
     if row is None or not access.sees(call, resource, row):
@@ -211,6 +213,12 @@ def get(call: Call, resource: Resource, id_: str, lock: bool = False, parent: st
     if resource.rows is not None:
         return row
     return queries.with_extensions(call, resource, row)
+
+
+def _below(call: Call, resource: Resource, key: str, parent: str) -> Item | None:
+    """Return an object that a path names by something else than its id."""
+    same = resource.column(resource.key) == key, resource.column(f"{resource.parent}_id") == parent
+    return next(iter(rows.where(call, resource, *same)), None)
 
 
 def _validated(resource: Resource, body: Any, method: str) -> Item:

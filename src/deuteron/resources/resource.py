@@ -130,6 +130,8 @@ class Resource:
     parent: str = ""
     """The resource below each of whose objects it has a collection: /PARENTS/ID/COLLECTION. It has an
     attribute PARENT_id and goes with its parent; who owns that one is `ext_parent` in rules of policy."""
+    key: str = "id"
+    """Of a resource that lives below another: the attribute by which paths name one of them there."""
     member: str = ""
     """What one is called in bodies, where that is not its name."""
     not_found: type[NotFound] = NotFound
