@@ -126,7 +126,7 @@ def host(cloud: Cloud, name: str, mode: str, roles: tuple[str, ...] = ("l2", "l3
 
 def test_all_ways_from_mode_to_mode(site: Site) -> None:
     """Each of the 12, with somebody who serves whenever anybody looks."""
-    site.cloud.until(lambda: site.is_of("legacy") and open_on(site.cloud, site.router))
+    site.cloud.until(lambda: site.is_of("legacy") and not site.unserved())
     where = active(site.cloud, site.router)
     for mode in _tour():
         assert site.convert(mode) == [], (mode, site.conversions()[0])
@@ -171,7 +171,7 @@ def test_without_a_host_for_the_central_part_nothing_moves(three: Cloud) -> None
 
 
 def test_a_host_that_does_not_follow_leads_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.cloud.until(lambda: site.is_of("legacy") and open_on(site.cloud, site.router))
+    site.cloud.until(lambda: site.is_of("legacy") and not site.unserved())
     monkeypatch.setattr(conversions, "PATIENCE", 2.0)
     stuck = site.cloud.agents["compute2"]
     stuck.report = msgspec.structs.replace(
@@ -190,7 +190,7 @@ def test_created_distributed_it_is_so_at_once(cloud: Cloud) -> None:
     for name in COMPUTE:
         host(cloud, name, "dvr", ("l2", "l3"))
     site = Site(cloud, ha=True, distributed=True)
-    cloud.until(lambda: site.is_of("dvr-ha") and open_on(cloud, site.router))
+    cloud.until(lambda: site.is_of("dvr-ha") and not site.unserved())
     assert site.convert("legacy") == []
     cloud.until(lambda: site.is_of("legacy"))
 
