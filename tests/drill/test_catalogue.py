@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from deuteron.drill import acts, book, effects
-from deuteron.drill.catalogue import DRILLS
+from deuteron.drill.catalogue import DRILLS, of_mode
 from deuteron.drill.walk import walk
+from deuteron.lab.modes import MODES
 
 BOOK = Path(__file__).parents[2] / "docs" / "failure-book.md"
 
@@ -36,3 +37,12 @@ def test_the_book_has_every_drill_as_it_is() -> None:
     for name in DRILLS:
         for row in book.rows(name):
             assert row in text
+
+
+def test_a_step_that_converts_says_what_the_router_is_afterwards() -> None:
+    ha = MODES["ha"]
+    (to, back) = next(drill.steps[:2] for name, drill in of_mode(ha).items() if name == "convert")
+    assert (to.converts, to.leads_to(ha)) == (True, MODES["legacy"])
+    assert (back.converts, back.leads_to(MODES["legacy"])) == (True, ha)
+    plain = DRILLS["move"].steps[0]
+    assert (plain.converts, plain.leads_to(MODES["dvr"])) == (False, MODES["dvr"])

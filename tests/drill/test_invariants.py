@@ -149,6 +149,24 @@ def test_a_floating_ip_is_in_one_place() -> None:
     assert found(seen, now) == ["floating IP 203.0.113.9 is served on net3, net1"]
 
 
+def test_a_floating_ip_is_answered_for_where_it_is_served() -> None:
+    now, address = hosts(), "203.0.113.9"
+    for name in ("net1", "net2"):  # the second one is gated
+        now[name] = replace(now[name], central=frozenset({address}))
+    assert invariants.on_the_wire(SUBJECT, now, {address: {"net1"}}) == []
+    for by, told in (
+        ({"net1", "net2"}, "answered for by net1, net2"),
+        ({"net2"}, "answered for by net2"),
+        (set[str](), "answered for by no host"),
+    ):
+        (found,) = invariants.on_the_wire(SUBJECT, now, {address: by})
+        assert found == f"floating IP {address} is {told}, and served on net1"
+    now["net1"] = replace(now["net1"], cut=frozenset({"external"}))
+    assert invariants.on_the_wire(SUBJECT, now, {address: ()}) == []
+    now = {**hosts(), "net3": replace(host("net3"), floating=frozenset({address}))}
+    assert invariants.on_the_wire(SUBJECT, now, {address: {"net3"}}) == []
+
+
 def test_the_central_part_of_a_distributed_router_is_in_a_namespace_of_its_own() -> None:
     now = {name: replace(one, namespaces=one.namespaces | {"qrouter-x"}) for name, one in hosts().items()}
     for name in ("net1", "net2"):

@@ -16,8 +16,6 @@ pytestmark = pytest.mark.lab
 OUTWARD = ("SNAT", "floating IP")
 OUTWARD_MS = 200.0
 """Ten times what is promised: this machine does much else."""
-LISTENER = Path(__file__).with_name("listener.py")
-LISTEN_SECONDS = 2.0
 
 
 def deuteron(built: Standard, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -60,14 +58,15 @@ def test_a_router_becomes_something_else_under_traffic(built: Standard, mode: st
 def what_hosts_share_stays_on_them(built: Standard) -> None:
     """Between networks it goes from host to host, and no gateway's MAC address is on the underlay."""
     cloud = built.cloud
-    command = enter.command(labs.locate(cloud.lab, "compute1"), ["python3", str(LISTENER), "eth-under", "2"])
-    listener = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    argv = [sys.executable, "-m", "deuteron.lab.listener", "eth-under"]
+    command = enter.command(labs.locate(cloud.lab, "compute1"), argv)
+    listener = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert listener.stdout is not None
     assert listener.stdout.readline() == "listening\n"
     for place, target in (("vm2", "vm3"), ("vm3", "vm2"), ("vm2", "vm1")):
         cloud.run(place, "ping", "-c", "2", "-i", "0.2", built.addresses[target])
     cloud.run("vm1", "ping", "-c", "2", "-i", "0.2", "10.1.0.1")
-    heard = [line.split() for line in listener.communicate(timeout=30)[0].splitlines()]
+    heard = [json.loads(line) for line in listener.communicate(timeout=30)[0].splitlines()]
     ports = {port["id"]: port for port in cloud.list("port")}
     gateways = {
         port["mac_address"]
@@ -75,11 +74,11 @@ def what_hosts_share_stays_on_them(built: Standard) -> None:
         if port["device_owner"] == "network:router_interface_distributed"
     }
     assert len(gateways) == 2
-    assert not [words for words in heard if gateways & {*words[2:4]}], heard
+    assert not [one for one in heard if gateways & {one["source"], one["destination"]}], heard
     topology = cloud.lab.record().topology
     computes = [topology.address(name, "underlay") for name in ("compute1", "compute2")]
     there = ports[built.ports["vm3"]]["mac_address"]
-    (by,) = {words[2] for words in heard if words[3] == there and words[4] == "0800"}
+    routed = [one for one in heard if one["destination"] == there and one["type"] == "0800"]
+    (by,) = {one["source"] for one in routed}
     assert by.startswith("fa:16:3f:"), "the MAC address of the host that routed it"
-    ways = {(words[0], words[1]) for words in heard if words[3] == there and words[4] == "0800"}
-    assert ways == {(computes[1], computes[0])}
+    assert {(one["by"], one["to"]) for one in routed} == {(computes[1], computes[0])}

@@ -18,6 +18,15 @@ class Step:
     title: str = ""
     """What is done, where the acts would make a long list."""
 
+    @property
+    def converts(self) -> bool:
+        """Whether the router becomes something else."""
+        return any(act.do == "convert" for act in self.acts)
+
+    def leads_to(self, mode: Mode) -> Mode:
+        """Return what a router of some mode is afterwards."""
+        return next((MODES[act.what] for act in self.acts if act.do == "convert"), mode)
+
     def __str__(self) -> str:
         return self.title or " and ".join(str(act) for act in self.acts) or "look whether everything works"
 

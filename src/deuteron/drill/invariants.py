@@ -4,7 +4,7 @@ Hosts that are off or cut off are judged leniently: nobody can tell them anythin
 only one, holds on all hosts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,26 @@ def _in_one_place(where: str, view: View, hosts: Mapping[str, Host]) -> Iterable
         central = [where] if address in hosts[where].central else []
         if len(local + central) != 1:
             yield f"floating IP {address} is served on {', '.join(local + central) or 'no host'}"
+
+
+def on_the_wire(
+    subject: Subject, hosts: Mapping[str, Host], answers: Mapping[str, Collection[str]]
+) -> list[str]:
+    """Return in words which floating IPs are not answered for by the one host that serves them.
+
+    `answers`: floating IP -> hosts that answer for it on the external network.
+    """
+    seen = {name: host for name, host in hosts.items() if name != subject.controller}
+    active = forwarding(subject, seen)
+    found = []
+    for address, by in answers.items():
+        serving = [name for name, host in seen.items() if address in host.floating]
+        serving += [name for name in active if address in seen[name].central]
+        audible = {name for name in serving if "external" not in seen[name].cut}
+        if set(by) != audible:
+            told = f"floating IP {address} is answered for by {', '.join(sorted(by)) or 'no host'}"
+            found.append(f"{told}, and served on {', '.join(serving) or 'no host'}")
+    return found
 
 
 def _floats(unit: Mapping[str, object]) -> bool:

@@ -2,13 +2,16 @@
 
 import http.client
 import json
+import subprocess
+import sys
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from deuteron.drill.stage import Stage, ask, run, running
+from deuteron.drill.stage import OUTSIDE, Stage, ask, run, running
 from deuteron.lab import lab as labs
+from deuteron.lab import wires
 from deuteron.lab.topology import LabError
 
 PLAN_SECONDS = 5.0
@@ -108,6 +111,24 @@ def kernel(stage: Stage, host: str) -> dict[str, list[str]]:
         elif line.strip():
             found[kind].append(line)
     return found
+
+
+def answering(stage: Stage) -> dict[str, frozenset[str]]:
+    """Ask on the external network for each floating IP; return which hosts answer for it. Raises LabError."""
+    topology = stage.lab.record().topology
+    asker = (topology.mac(OUTSIDE, "external"), topology.address(OUTSIDE, "external"))
+    argv = [sys.executable, "-m", "deuteron.lab.whohas", "external", *asker, stage.floating_ip]
+    done = subprocess.run(
+        wires.command(stage.lab.name, [*argv, stage.central_ip]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        raise LabError(f"nobody can be asked on the external network: {done.stderr.strip()}")
+    ports: dict[str, list[str]] = json.loads(done.stdout)
+    return {ip: frozenset(name.partition("-")[2] for name in by) for ip, by in ports.items()}
 
 
 def _parsed(host: Host, lines: dict[str, list[str]]) -> Host:

@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Any
 
 from deuteron.lab import enter, hosts, instances
@@ -22,6 +23,12 @@ BLUE, BLUE_V6, GREEN = "10.1.0.0/24", "2001:db8:1::/64", "10.2.0.0/24"
 EXTERNAL_V6, GATEWAY_V6 = "2001:db8:113::/64", "2001:db8:113::1"
 NETWORK_HOSTS, DHCP_SERVERS = 3, 2
 """What the default lab has, and what the default settings promise there."""
+INTERFACES = (
+    "network:router_interface",
+    "network:ha_router_replicated_interface",
+    "network:router_interface_distributed",
+)
+"""Whose ports a router's ports on networks are, in one mode or another."""
 CENTRAL_MODES = ("legacy", "dvr_snat")
 """Agent modes of hosts that can carry the central part of a router."""
 
@@ -41,6 +48,11 @@ class Stage:
     addresses: Mapping[str, str]
     """Instance -> its fixed IPv4 address."""
     floating_ip: str
+    """Of the instance `served`."""
+    central_ip: str
+    """A floating IP of a port that is on no host: the central part serves it in every mode."""
+    gateways: Mapping[str, frozenset[str]]
+    """MAC address of each of the router's ports on the networks -> its addresses, the link-local one too."""
 
     @property
     def scene(self) -> Scene:
@@ -86,7 +98,11 @@ def build(lab: Lab, mode: Mode) -> Stage:
         name: api.create("port", name=name, network_id=networks[network])
         for name, (_, network) in PLACED.items()
     }
-    floating = api.create("floatingip", floating_network_id=external, port_id=ports[SERVED]["id"])
+    unbound = api.create("port", name="unbound", network_id=networks["blue"])
+    floating, central = (
+        str(api.create("floatingip", floating_network_id=external, port_id=port["id"])["floating_ip_address"])
+        for port in (ports[SERVED], unbound)
+    )
     stage = Stage(
         lab=lab,
         api=api,
@@ -95,12 +111,30 @@ def build(lab: Lab, mode: Mode) -> Stage:
         networks=networks,
         ports={name: port["id"] for name, port in ports.items()},
         addresses={name: _address(port) for name, port in ports.items()},
-        floating_ip=str(floating["floating_ip_address"]),
+        floating_ip=floating,
+        central_ip=central,
+        gateways=_gateways(api, str(router["id"])),
     )
     _teach_outside(lab, router)
     for name in PLACED:
         boot(stage, name)
     return stage
+
+
+def _gateways(api: Client, router: str) -> dict[str, frozenset[str]]:
+    found = {}
+    for port in api.get("/v2.0/ports", device_id=router)["ports"]:
+        if port["device_owner"] in INTERFACES:
+            addresses = {ip["ip_address"] for ip in port["fixed_ips"]}
+            found[port["mac_address"]] = frozenset({*addresses, link_local(port["mac_address"])})
+    return found
+
+
+def link_local(mac: str) -> str:
+    """Return the IPv6 address that a port with a MAC address has on its link."""
+    number = bytes.fromhex(mac.replace(":", ""))
+    last = bytes([number[0] ^ 2, *number[1:3], 0xFF, 0xFE, *number[3:]])
+    return str(IPv6Address(b"\xfe\x80" + bytes(6) + last))
 
 
 def boot(stage: Stage, name: str) -> None:

@@ -13,6 +13,7 @@ from deuteron.drill.effects import Effect
 from deuteron.drill.invariants import Subject
 from deuteron.drill.stage import Stage
 from deuteron.drill.traffic import Met, Traffic
+from deuteron.drill.underlay import Watch
 from deuteron.lab import hosts as lab_hosts
 from deuteron.lab.topology import LabError
 
@@ -24,6 +25,10 @@ BETWEEN_LOOKS_SECONDS = 1.0
 COPY_SECONDS = 3.0
 """After all has settled: connections are still being copied to candidates that are new."""
 REPAIR_SECONDS = 90.0
+
+
+Places = Sequence[tuple[acts.Act, Sequence[str]]]
+"""Things that are done, and to which hosts each."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,21 +79,12 @@ def take(drilled: Drilled, drill: str, step: Step, effect: Effect | None = None)
     effect = effect or effects.of_all(step.acts, drilled.stage.mode)
     found = roles.of(drilled.stage, drilled.subject, seen.hosts(drilled.stage, kernels=True))
     done_to = [(act, acts.places(act, found)) for act in step.acts]
-    met, settled = None, None
-    left: list[str] = []
-    if step.traffic:
-        with Traffic(drilled.stage) as traffic:
-            time.sleep(LEAD_SECONDS)
-            last, end = _perform(drilled.stage, done_to)
-            settled = _watch(drilled, end, effect.watch_s)
-            met = traffic.stop(last)
-    else:
-        _, end = _perform(drilled.stage, done_to)
-    if step.settles and settled is None:
-        _revive(drilled.stage)
-        settled, left = _settle(drilled, end, end + effect.settled_s)
+    with Watch(drilled.stage) as watch:
+        met, settled, left = _go(drilled, step, effect, done_to, watch)
+        strays = watch.end()
     missed = [
         *(effects.misses(effect, met, drilled.stage.mode) if met else ()),
+        *strays,
         *(f"does not settle: {text}" for text in left),
     ]
     outcome = Outcome(
@@ -104,6 +100,30 @@ def take(drilled: Drilled, drill: str, step: Step, effect: Effect | None = None)
     if step.settles and not left:
         time.sleep(COPY_SECONDS)
     return outcome
+
+
+def _go(
+    drilled: Drilled, step: Step, effect: Effect, done_to: Places, watch: Watch
+) -> tuple[Met | None, float | None, list[str]]:
+    """Do what is to be done; return what the traffic met, when all had settled, and what does not."""
+    met, settled = None, None
+    becomes = step.leads_to(drilled.stage.mode)
+    if becomes.distributed and not step.converts:
+        watch.begin()
+    if step.traffic:
+        with Traffic(drilled.stage) as traffic:
+            time.sleep(LEAD_SECONDS)
+            last, end = _perform(drilled.stage, done_to)
+            if becomes.distributed:
+                watch.begin()
+            settled = _watch(drilled, end, effect.watch_s)
+            met = traffic.stop(last)
+    else:
+        _, end = _perform(drilled.stage, done_to)
+    if settled is not None or not step.settles:
+        return met, settled, []
+    _revive(drilled.stage)
+    return met, *_settle(drilled, end, end + effect.settled_s)
 
 
 def settle(drilled: Drilled, deadline: float) -> None:
@@ -141,10 +161,14 @@ def look(drilled: Drilled) -> list[str]:
         return found
     now = seen.hosts(built, kernels=True)
     view = seen.view(built, told) if reachable else None
-    return [*invariants.in_view(subject, view, now), *invariants.in_kernels(subject, view, now)]
+    return [
+        *invariants.in_view(subject, view, now),
+        *invariants.in_kernels(subject, view, now),
+        *invariants.on_the_wire(subject, now, seen.answering(built)),
+    ]
 
 
-def _perform(built: Stage, done_to: Sequence[tuple[acts.Act, Sequence[str]]]) -> tuple[float, float]:
+def _perform(built: Stage, done_to: Places) -> tuple[float, float]:
     """Do it; return the Unix time of the last act and the monotonic time of its end."""
     last = time.time()
     for act, on in done_to:

@@ -18,6 +18,11 @@ def port(network: NetworkName, host: str) -> str:
     return f"{network[0]}-{host}"
 
 
+def command(lab: str, argv: Sequence[str]) -> list[str]:
+    """Return the command line that runs `argv` among a lab's bridges."""
+    return ["ip", "netns", "exec", namespace(lab), *argv]
+
+
 def exist(lab: str) -> bool:
     """Tell whether the lab's bridges are there."""
     listing = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
@@ -32,7 +37,7 @@ def create(lab: str) -> None:
     script += "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6; "
     # Filtering by iptables of the machine must not see what crosses a bridge.
     script += "for f in /proc/sys/net/bridge/bridge-nf-call-*tables; do [ -e $f ] && echo 0 > $f; done; true"
-    _run(["ip", "netns", "exec", namespace(lab), "sh", "-c", script])
+    _run(command(lab, ["sh", "-c", script]))
     there = _links(lab)
     lines = ["link set lo up"]
     for network in ALL:
