@@ -119,6 +119,27 @@ def test_what_is_made_for_a_distributed_router_goes_with_it(cloud: Cloud) -> Non
     assert cloud.api.delete(f"/networks/{site.network}").status == 204
 
 
+def test_an_interface_that_changes_its_addresses_takes_the_central_parts_port_along(cloud: Cloud) -> None:
+    site = Site(cloud.api)
+    first = site.interface("add", site.subnet)
+    site.gateway()
+    more = cloud.api.make("subnet", network_id=site.network, ip_version=4, cidr="10.0.1.0/24")["id"]
+    (before,) = site.ports(SNAT)
+    kept, gateway = before["fixed_ips"], cloud.api.shown("port", first)["fixed_ips"]
+    for fixed, wanted in (
+        ([*gateway, {"subnet_id": site.subnet6, "ip_address": "2001:db8::1"}], {site.subnet, site.subnet6}),
+        ([{"subnet_id": more, "ip_address": "10.0.1.1"}], {more}),
+        (gateway, {site.subnet}),
+    ):
+        changed = cloud.api.put(f"/ports/{first}", {"port": {"fixed_ips": fixed}})
+        assert changed.status == 200, changed
+        (now,) = site.ports(SNAT)
+        assert now["id"] == before["id"]
+        assert {one["subnet_id"] for one in now["fixed_ips"]} == wanted
+        if site.subnet in wanted and more not in wanted and len(wanted) > 1:
+            assert kept[0] in now["fixed_ips"], "an address that is still needed stays"
+
+
 def test_nobody_else_makes_such_ports(cloud: Cloud) -> None:
     site = Site(cloud.api)
     for owner in (SNAT, AGENT_GATEWAY):

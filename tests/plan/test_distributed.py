@@ -171,6 +171,10 @@ def test_addresses_that_no_port_has_for_its_own_are_asked_for_by_the_central_par
     change(state, router, routes=(("10.9.0.0/16", "10.1.0.14"), ("10.8.0.0/16", "203.0.113.77")))
     assert dict(part(state, "c2").routes)["10.9.0.0/16"] == "10.1.0.2"
     assert "10.8.0.0/16" not in dict(part(state, "c2").routes), "on the external network: by the central part"
+    assert part(state, "c1").outer_routes == (("10.8.0.0/16", "203.0.113.77"),), (
+        "for floating IPs on their host"
+    )
+    assert part(state, "c2").outer_routes == (), "it serves none"
 
 
 def test_a_router_that_another_one_leads_to_comes_with_it(state: State) -> None:

@@ -1,68 +1,164 @@
-"""Ways through distributed routers for which the server has to see the whole.
+"""Distributed routers on the wire: who reaches whom, by which address, and what a move or a death costs."""
 
-Routers behind routers, addresses that no port has for its own, floating IPs where their instances are.
-"""
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from deuteron.lab import lab as labs
+from deuteron.lab.probing import Prober, alone
 from deuteron.lab.scene import INTERNET
-from tests.system.cloud import Cloud, Json, until
+from tests.system import land as lands
+from tests.system.cloud import Cloud, Flow, lab, until
+from tests.system.land import BEHIND_IT, NEXT_HOP, Land
 
 pytestmark = pytest.mark.lab
-PAIR = "10.1.0.77"
+MOST_MS = 1000.0
+"""Ten times what nobody is to hear of a guest for that moves: this machine does much else."""
+VIP = "10.1.0.77"
 
 
-def distributed(cloud: Cloud, name: str, external: str | None, *subnets: str) -> str:
-    info = {"external_gateway_info": {"network_id": external}} if external else {}
-    router = str(cloud.api.create("router", name=name, distributed=True, **info)["id"])
-    for subnet in subnets:
-        cloud.attach(router, subnet)
-    return router
+@pytest.fixture(scope="module")
+def land(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Land]:
+    file = tmp_path_factory.mktemp("lab") / "lab.toml"
+    file.write_text(lands.HOSTS)
+    with lab(f"d{uuid.uuid4().hex[:6]}", Path(file)) as cloud:
+        yield lands.build(cloud)
 
 
-def location(cloud: Cloud, floating: Json) -> Json:
-    found: Json = cloud.api.get(f"/v1/floatingips/{floating['id']}/location")
-    return found
+def no_problems(cloud: Cloud) -> None:
+    for host in ("net1", "net2", "compute1", "compute2", "compute3"):
+        until(lambda: not cloud.problems(host), f"{host} has no problem: {cloud.problems(host)}")  # noqa: B023
 
 
-def test_the_server_sees_whom_a_distributed_router_needs(cloud: Cloud) -> None:
-    """vm1 (blue, compute1) - r - red - s - far (vm3, compute2); vm2 is on red, on compute2."""
-    external = cloud.external()
-    blue, (blue4,) = cloud.network("blue", "10.1.0.0/24")
-    red, (red4,) = cloud.network("red", "10.2.0.0/24")
-    far, (far4,) = cloud.network("far", "10.3.0.0/24")
-    router = distributed(cloud, "r", external, blue4, red4)
-    second = str(cloud.api.create("router", name="s", distributed=True)["id"])
-    fixed = [{"subnet_id": red4, "ip_address": "10.2.0.254"}]
-    port = cloud.api.create("port", network_id=red, fixed_ips=fixed)["id"]
-    cloud.api.put(f"/v2.0/routers/{second}/add_router_interface", {"port_id": port})
-    cloud.attach(second, far4)
-    vm1 = cloud.boot("vm1", "compute1", blue).instance
-    vm2 = cloud.boot("vm2", "compute2", red).instance
-    cloud.reaches("vm1", INTERNET)
-    cloud.reaches("vm1", vm2.addresses[0])
+def test_between_subnets_networks_and_routers(land: Land) -> None:
+    """On one host and on two, one of them without the external network; IPv4 and IPv6; by another router."""
+    for source, target in (("vm1", "vm2"), ("vm1", "vm3"), ("vm4", "vm3"), ("vm2", "vm4")):
+        for address in land.addresses[target]:
+            land.reaches(source, address)
+    land.reaches("vm1", land.addresses["vm6"][0])
+    land.reaches("vm6", land.addresses["vm4"][0])
+    assert not land.cloud.pings("vm2", land.addresses["vm6"][0]), "nobody told r the way to grey"
+    land.reaches("vm2", INTERNET)
+    no_problems(land.cloud)
 
-    # Behind the second router: r leads to s, so vm1's host carries s as well.
-    routes = [{"destination": "10.3.0.0/24", "nexthop": "10.2.0.254"}]
-    cloud.api.put(f"/v2.0/routers/{router}", {"router": {"routes": routes}})
-    routes = [{"destination": "10.1.0.0/24", "nexthop": "10.2.0.1"}]
-    cloud.api.put(f"/v2.0/routers/{second}", {"router": {"routes": routes}})
-    vm3 = cloud.boot("vm3", "compute2", far).instance
-    cloud.reaches("vm1", vm3.addresses[0])
-    cloud.reaches("vm3", vm1.addresses[0])
-    assert f"qrouter-{second}" in cloud.sh("compute1", "ip netns list")
 
-    # An address that no port has for its own.
-    pairs = [{"ip_address": PAIR}]
-    cloud.api.put(f"/v2.0/ports/{vm1.port}", {"port": {"allowed_address_pairs": pairs}})
-    cloud.sh("vm1", f"ip address add {PAIR}/24 dev eth0")
-    cloud.reaches("vm2", PAIR)
+def test_from_floating_ip_to_floating_ip(land: Land) -> None:
+    """Between routers on one host, on two, between distributed and central ones; by whose address is seen."""
+    served = {name: (land.location(name)["served"], land.location(name)["host"]) for name in lands.FLOATING}
+    assert {served[name] for name in ("vm1", "vm3", "vm6")} == {
+        ("distributed", "compute1"), ("distributed", "compute2")
+    }  # fmt: skip
+    assert served["vm4"][0] == served["vm5"][0] == "central"
+    assert "dvr_no_external" in land.location("vm4")["reason"]
+    for name in lands.FLOATING:
+        land.reaches("outside", land.floating_ip(name))
+        land.reaches(name, *(land.floating_ip(other) for other in lands.FLOATING))
+    for source, target in (("vm3", "vm6"), ("vm6", "vm1"), ("vm1", "vm5"), ("vm5", "vm3"), ("vm4", "vm6")):
+        assert land.sees(source, target) == land.floating_ip(source), (source, target)
+    no_problems(land.cloud)
 
-    # A floating IP on its instance's host, and centrally when the port is bound nowhere.
-    floating = cloud.floating_ip(external, vm1.port)
-    until(lambda: location(cloud, floating)["served"] == "distributed", "it is served on compute1")
-    assert location(cloud, floating)["host"] == "compute1"
-    cloud.reaches("outside", floating["floating_ip_address"])
-    ways = "ip netns exec $(ip netns list | grep -o 'fip-[^ ]*') ip route"
-    assert floating["floating_ip_address"] in cloud.sh("compute1", ways)
-    assert not [key for host in ("compute1", "compute2", "net1") for key in cloud.problems(host)]
+
+def test_an_instance_on_two_networks_and_on_two_subnets(land: Land) -> None:
+    """vm2 (red) has another port on blue, and vm6's network gets another subnet, on the same ports."""
+    cloud = land.cloud
+    second = lands.second_port(land, "vm2", "blue")
+    for source in ("vm1", "vm3", "vm4"):
+        land.reaches(source, land.addresses["vm2"][0], second)
+    more = cloud.subnet(land.networks["red"], "10.12.0.0/24")
+    cloud.attach(land.routers["r"], more)
+    fixed = [{"subnet_id": one} for one in (land.subnets["red"][0], more)]
+    fixed[0]["ip_address"] = land.addresses["vm3"][0]
+    v6 = [one for one in cloud.port(land.ports["vm3"])["fixed_ips"] if ":" in one["ip_address"]]
+    port = cloud.api.put(f"/v2.0/ports/{land.ports['vm3']}", {"port": {"fixed_ips": [*fixed, *v6]}})["port"]
+    (address,) = (one["ip_address"] for one in port["fixed_ips"] if one["subnet_id"] == more)
+    cloud.sh("vm3", f"ip address add {address}/24 dev eth0")
+    for source in ("vm1", "vm2", "vm4"):
+        land.reaches(source, address, land.addresses["vm3"][0])
+    land.reaches("vm3", INTERNET)
+
+
+def test_extra_routes(land: Land) -> None:
+    """By an instance, between hosts and back; by a next hop on the external network, centrally and not."""
+    cloud = land.cloud
+    behind = "10.99.0.1"
+    cloud.sh("vm3", f"ip address add {behind}/32 dev lo")
+    pairs = [{"ip_address": "10.99.0.0/24"}]
+    cloud.api.put(f"/v2.0/ports/{land.ports['vm3']}", {"port": {"allowed_address_pairs": pairs}})
+    inside = {"destination": "10.99.0.0/24", "nexthop": land.addresses["vm3"][0]}
+    outside = {"destination": "192.0.2.0/24", "nexthop": NEXT_HOP}
+    to_grey = {"destination": "10.4.0.0/24", "nexthop": "10.1.0.254"}
+    assert not cloud.pings("vm1", BEHIND_IT)
+    routes = {"routes": [inside, outside, to_grey]}
+    cloud.api.put(f"/v2.0/routers/{land.routers['r']}", {"router": routes})
+    back = {"routes": [{"destination": "10.2.0.0/24", "nexthop": "10.1.0.1"}]}
+    cloud.api.put(f"/v2.0/routers/{land.routers['d']}", {"router": back})
+    land.reaches("vm2", land.addresses["vm6"][0])
+    for source in ("vm1", "vm2", "vm4"):
+        land.reaches(source, behind)
+        land.reaches(source, BEHIND_IT)
+    assert not cloud.pings("vm6", BEHIND_IT), "another router of the same host does not know the way"
+    land.reaches("vm1", INTERNET, land.floating_ip("vm3"), land.floating_ip("vm6"))
+    cloud.api.put(f"/v2.0/routers/{land.routers['r']}", {"router": {"routes": [inside]}})
+    until(lambda: not cloud.pings("vm1", BEHIND_IT), "the route is gone")
+    land.reaches("vm1", behind, INTERNET)
+    rules = cloud.sh("compute1", "ip -n $(ip netns list | grep -o 'fip-[^ ]*') rule")
+    assert "fpr-" not in rules
+    no_problems(cloud)
+
+
+def test_an_address_that_goes_from_instance_to_instance(land: Land) -> None:
+    """A port that is bound nowhere has it and a floating IP: vm1 has it first, then vm4 on another host."""
+    cloud, subnet = land.cloud, land.subnets["blue"][0]
+    fixed = [{"subnet_id": subnet, "ip_address": VIP}]
+    port = cloud.api.create("port", network_id=land.networks["blue"], fixed_ips=fixed)["id"]
+    floating = cloud.floating_ip(land.external, port)
+    for name in ("vm1", "vm4"):
+        pairs = {"allowed_address_pairs": [{"ip_address": VIP}]}
+        cloud.api.put(f"/v2.0/ports/{land.ports[name]}", {"port": pairs})
+    location = cloud.api.get(f"/v1/floatingips/{floating['id']}/location")
+    assert (location["served"], location["allowed_on"]) == ("central", ["compute1", "compute3"])
+    cloud.sh("vm1", f"ip address add {VIP}/24 dev eth0")
+    outer = floating["floating_ip_address"]
+    for source, target in (("outside", outer), ("vm3", VIP), ("vm4", VIP), ("vm6", outer)):
+        land.reaches(source, target)
+    time.sleep(1.1)  # a kernel believes no other answer for a second
+    with alone():
+        probers = [Prober(cloud.lab, "outside", [f"udp:{outer}"]), Prober(cloud.lab, "vm3", [f"udp:{VIP}"])]
+        for prober in probers:
+            prober.wait_ready()
+        cloud.sh("vm1", f"ip address delete {VIP}/24 dev eth0")
+        cloud.sh("vm4", f"ip address add {VIP}/24 dev eth0; arping -q -U -c 1 -I eth0 {VIP}")
+        time.sleep(0.5)
+        gaps = [prober.stop()[0]["longest_gap_ms"] for prober in probers]
+    print(f"an address moves: {gaps}")
+    assert max(gaps) < MOST_MS
+    cloud.api.delete(f"/v2.0/floatingips/{floating['id']}")
+
+
+def test_an_isolated_network_has_dhcp_and_metadata(land: Land) -> None:
+    network, _ = land.cloud.network("isolated", "10.66.0.0/24")
+    machine = land.cloud.boot("vm8", "compute3", network).machine
+    assert machine["address"].startswith("10.66.0.")
+    assert machine["metadata"]["name"] == "vm8"
+    land.cloud.destroy("vm8")
+
+
+def test_a_compute_host_dies_and_nobody_else_notices(land: Land) -> None:
+    cloud = land.cloud
+    flows = [
+        Flow("one host", "vm1", land.addresses["vm2"][0]),
+        Flow("two hosts", "vm4", land.addresses["vm2"][0]),
+        Flow("SNAT", "vm2", INTERNET),
+        Flow("floating IP", "outside", land.floating_ip("vm1")),
+        Flow("central floating IP", "outside", land.floating_ip("vm4")),
+    ]
+    for flow in flows:
+        cloud.reaches(flow.place, flow.address)
+    with cloud.probing(*flows, after=2.0) as traffic:
+        labs.power_off(cloud.lab, "compute2")
+    assert traffic.lost == {}
+    assert traffic.broken == {}
+    assert not cloud.pings("vm1", land.addresses["vm3"][0])

@@ -63,8 +63,11 @@ def location(answer: dict[str, Any], columns: int) -> Iterator[str]:
     yield f"{address} is served on {answer['host']}, by the {part} part of router {router}"
     yield ""
     others = ", ".join(answer["standby"])
-    facts = [("why", answer["reason"]), ("leads to", answer["fixed_ip_address"] or "forwarded ports")]
+    facts = [("why", answer["reason"])]
+    facts += [("leads to", one) for one in (answer["fixed_ip_address"], *answer["forwarded"]) if one]
     facts += [("port", answer["port_id"])] if answer["port_id"] else []
+    allowed = text.named(answer["allowed_on"])
+    facts += [("answered by", f"who has that address of ports on {allowed}")] if allowed else []
     facts += [("namespace", answer["namespace"])]
     facts += [("could take over", others)] if others else []
     yield from text.table(("", ""), facts, columns)

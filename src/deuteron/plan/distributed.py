@@ -29,6 +29,7 @@ def router(state: State, host: str, id_: str) -> u.DistributedRouter | None:
     ports = sorted(state.ports.by("router", id_), key=lambda port: port.id)
     interfaces = [port for port in ports if port.is_interface and port.admin_state_up]
     ways = _ways(port for port in ports if port.is_snat and port.admin_state_up)
+    external = _external(state, host, id_)
     return u.DistributedRouter(
         id=id_,
         mac=here.dvr_mac,
@@ -36,7 +37,8 @@ def router(state: State, host: str, id_: str) -> u.DistributedRouter | None:
         open=row.admin_state_up and is_open(row.rung, row.rung_host, host),
         central=tuple(way for port in interfaces for way in _central(port, ways)),
         routes=tuple(sorted(_routes(state, row, interfaces, ways))),
-        external=_external(state, host, id_),
+        external=external,
+        outer_routes=tuple(sorted(_outer_routes(state, row, interfaces))) if external else (),
     )
 
 
@@ -75,6 +77,13 @@ def _routes(
             if way is not None:
                 for prefix in _pairs_in(state, subnet) - said:
                     yield prefix, way
+
+
+def _outer_routes(state: State, row: Router, interfaces: list[Port]) -> Iterator[tuple[str, str]]:
+    """Yield the IPv4 extra routes whose next hop is on none of the router's networks inside."""
+    for destination, hop in row.routes:
+        if ":" not in hop and _subnet_of(state, interfaces, hop) is None:
+            yield destination, hop
 
 
 def _pairs_in(state: State, subnet: Subnet) -> set[str]:

@@ -301,6 +301,8 @@ class DistributedRouter(_Unit, frozen=True, tag="distributedrouter"):
     """(destination, next hop on one of its networks)"""
     external: str | None = None
     """The external network on which floating IPs of this router are reached here."""
+    outer_routes: tuple[tuple[str, str], ...] = ()
+    """(destination, IPv4 next hop on that network): for what has a floating IP here."""
 
 
 class Neighbour(_Unit, frozen=True, tag="neighbour"):

@@ -71,9 +71,12 @@ def update(
     for extension in resource.extensions:
         if extension.updating:
             extension.updating(call, row, changes)
-    own = _own(resource, changes)
+    before, own = row, _own(resource, changes)
     row = resource.update(call, row, own) if resource.update else rows.change(call, resource, row, own)
     store_extensions(call, resource, id_, changes)
+    for extension in resource.extensions:
+        if extension.updated:
+            extension.updated(call, before, changes)
     if resource.rows is None:
         row = queries.with_extensions(call, resource, row)
     return present(call, resource, [row])[0]

@@ -96,8 +96,9 @@ class Extension:
     """What a module adds to a resource of another module.
 
     Stored attributes get a table of their own, COLLECTION_NAME, with a row for each object that does
-    not have all defaults. In the same transaction run `created(call, row, values)` after the
-    resource's own work, `updating(call, row, changes)` and `deleting(call, row)` before it.
+    not have all defaults. In the same transaction run `created(call, row, values)` and
+    `updated(call, row, changes)`, with the row as it was, after the resource's own work,
+    `updating(call, row, changes)` and `deleting(call, row)` before it.
     """
 
     resource: str
@@ -106,6 +107,7 @@ class Extension:
     present: Present | None = None
     created: Callable[[Call, Item, Mapping[str, Any]], None] | None = None
     updating: Callable[[Call, Item, Mapping[str, Any]], None] | None = None
+    updated: Callable[[Call, Item, Mapping[str, Any]], None] | None = None
     deleting: Callable[[Call, Item], None] | None = None
     actions: Mapping[str, Action] = field(default_factory=dict)
     children: Mapping[str, Child] = field(default_factory=dict)

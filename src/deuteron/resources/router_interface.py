@@ -201,6 +201,14 @@ def _deleting_port(call: Call, row: Item) -> None:
         raise ServicePortInUse(port_id=row["id"], reason=f"has device owner {owner}")
 
 
+def _updated_port(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
+    """On the subnets that an interface has now, distributed parts reach the central one, too."""
+    if "fixed_ips" in changes and row["device_owner"] in owners.ROUTER_INTERFACES:
+        found = rows.find(call, router.resource, row["device_id"], lock=True)
+        if found is not None:
+            snat_ports.settle(call, found)
+
+
 def _updating_subnet(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
     """A gateway address that a router has stays."""
     if "gateway_ip" not in changes or changes["gateway_ip"] == row["gateway_ip"]:
@@ -225,6 +233,6 @@ DECLARES = (
         name="interfaces",
         actions={"add_router_interface": add, "remove_router_interface": remove},
     ),
-    Extension(resource="port", name="router_ports", deleting=_deleting_port),
+    Extension(resource="port", name="router_ports", updated=_updated_port, deleting=_deleting_port),
     Extension(resource="subnet", name="router_gateways", updating=_updating_subnet),
 )

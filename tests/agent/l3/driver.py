@@ -17,13 +17,12 @@ from deuteron.plan import units
 
 
 def apply(managers: list[Manager]) -> dict[str, str]:
-    problems: dict[str, str] = {}
-    for manager in managers:
-        last = manager.apply()
-        while manager.pending:
-            last = manager.apply()
-        problems.update(last)
-    return problems
+    problems = [manager.apply() for manager in managers]
+    while any(manager.pending for manager in managers):
+        for number, manager in enumerate(managers):
+            if manager.pending or problems[number]:
+                problems[number] = manager.apply()
+    return {key: words for found in problems for key, words in found.items()}
 
 
 def tell(status: Status, what: str) -> object:

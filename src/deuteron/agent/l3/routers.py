@@ -47,6 +47,7 @@ class Routers:
         self._built: dict[str, Twin] = {}
         self._ports: dict[str, set[str]] = {}
         self._problems: dict[str, str] = {}
+        self._waiting: set[str] = set()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="routers")
 
     @property
@@ -121,13 +122,14 @@ class Routers:
         except SystemCommandError as error:
             return dict.fromkeys(turn, str(error))
         self._rename(todo, problems)
+        todo = [twin for twin in todo if twin.id not in self._waiting]
         new = [twin for twin in todo if twin.id not in problems and not netns.exists(twin.namespace)]
         self._shut(new, problems)
         build = {twin.id: partial(self._build, twin, taps) for twin in todo if twin.id not in problems}
         remove = {id_: partial(self._remove, id_, taps) for id_ in gone}
         jobs = {**build, **remove}
         results = dict(zip(jobs, self._pool.map(_attempt, jobs.values()), strict=True))
-        undone = {id_ for id_, result in results.items() if not result.done} | problems.keys()
+        undone = {id_ for id_, result in results.items() if not result.done} | problems.keys() | self._waiting
         problems.update({id_: result.problem for id_, result in results.items() if result.problem})
         built = [twin for twin in twins if twin.id not in undone]
         self._tell(built, [id_ for id_ in gone if id_ not in undone], problems)
@@ -154,13 +156,19 @@ class Routers:
     def _rename(self, twins: list[Twin], problems: dict[str, str]) -> None:
         """Have namespaces called as routers are now, with distributed parts or without, and the switch know.
 
-        Nothing in them notices.
+        Nothing in them notices. A distributed part that still has the name goes in this turn of its manager:
+        then the router waits for its next turn, once.
         """
         renamed = []
+        waited, self._waiting = self._waiting, set()
         for twin in twins:
             (other,) = {*_namespaces(twin.id)} - {twin.namespace}
             try:
                 if netns.exists(other) and netns.is_ours(other):
+                    if twin.id not in waited and _is_part(twin.namespace):
+                        self._waiting.add(twin.id)
+                        self._changed[twin.id] = None
+                        continue
                     netns.rename(other, twin.namespace)
                     if record := records.read(self._places.router(twin.id), records.Router):
                         records.write(self._places.router(twin.id), replace(record, netns=twin.namespace))
@@ -276,6 +284,10 @@ class Routers:
 def _namespaces(id_: str) -> tuple[str, str]:
     """Return the names that the namespace of a router's central part may have."""
     return names.router_namespace(id_), names.snat_namespace(id_)
+
+
+def _is_part(namespace: str) -> bool:
+    return netns.exists(namespace) and netns.is_ours(namespace, distributed.MARK)
 
 
 @dataclass(frozen=True)

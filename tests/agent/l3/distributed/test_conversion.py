@@ -85,9 +85,12 @@ def back(made: Scene) -> None:
     for host in (made.c1, made.c2):
         made.give(host, distributed(host, open=False), *gateway_remotes(made))
     parts = [f"distributedrouter/{ROUTER}", *(unit.key for unit in made.neighbours())]
-    for host in made.carriers:
+    for host in (made.c1, made.c2):
         made.give(host, gone=parts)
-    made.give(made.net, OLD)
+    agent = made.agents[made.net.name]
+    agent.put(OLD)
+    agent.delete(*parts)
+    assert agent.apply() == {}, "the name is free when the part has gone: that is no problem to tell"
 
 
 def nothing_left(made: Scene, host: Host) -> None:

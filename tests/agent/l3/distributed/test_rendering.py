@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deuteron.agent.l3.distributed import bridges, floating, kernel, table, wanted
+from deuteron.agent.l3.distributed import bridges, extra_routes, floating, kernel, legs, table, wanted
 from deuteron.agent.l3.distributed.table import Tunnel
 from deuteron.agent.l3.wanted import Device
 from deuteron.plan import units
@@ -102,6 +102,43 @@ def test_wrong_addresses_never_reach_the_kernel() -> None:
         floating.outside(GATEWAY, {ROUTER: PART}, [floating_ip(A1, fixed_ip=evil)])
     with pytest.raises(ValueError, match="no interface"):
         wanted.part(msgspec.structs.replace(PART, central=(("00000000-1", "10.1.0.2"),)))
+
+
+def test_extra_routes_of_each_router_are_its_own() -> None:
+    """Those of routers without floating IPs here are not there; the kernel is brought from any to any."""
+    other = msgspec.structs.replace(PART, id="5d3c0001-0000-4000-8000-000000000003", outer_routes=())
+    routes = (("0.0.0.0/0", "203.0.113.2"), ("192.0.2.0/24", "203.0.113.3"))
+    mine = msgspec.structs.replace(PART, outer_routes=routes)
+    made = floating.outside(GATEWAY, {ROUTER: mine, other.id: other}, [floating_ip(A1)])
+    number = wanted.tables([ROUTER])[ROUTER]
+    assert made.extra == {(str(number), to, hop, made.legs[0].outer) for to, hop in routes}
+    assert floating.outside(GATEWAY, {ROUTER: mine}, []).extra == frozenset()
+    nothing = legs.View(
+        links={}, routes={"main": frozenset({("0.0.0.0/0", "203.0.113.1", "fg")})}, rules=frozenset()
+    )
+    device, outer = made.device.inside, made.legs[0].outer
+    rules = [
+        "priority 30000 lookup main suppress_prefixlength 0",
+        f"priority 30001 iif {outer} lookup {number}",
+    ]
+    assert list(extra_routes.commands(made, nothing)) == [
+        *(
+            f"route replace {to} via {hop} dev {device} onlink table {number} proto static"
+            for to, hop in routes
+        ),
+        *(f"rule add {rule}" for rule in rules),
+    ]
+    there = legs.View(
+        links={},
+        routes={str(number): frozenset((to, hop, device) for to, hop in routes)},
+        rules=frozenset({(30000, "", "main"), (30001, outer, str(number)), (32766, "", "main")}),
+    )
+    assert list(extra_routes.commands(made, there)) == []
+    gone = floating.outside(GATEWAY, {ROUTER: PART}, [floating_ip(A1)])
+    assert list(extra_routes.commands(gone, there)) == [
+        *(f"rule delete {rule}" for rule in reversed(rules)),
+        *(f"route delete {to} via {hop} dev {device} table {number} proto static" for to, hop in routes),
+    ]
 
 
 def test_a_router_knows_all_neighbours_but_itself() -> None:

@@ -8,8 +8,10 @@ to the distributed part of each router that has floating IPs here, and there the
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from deuteron.agent import names
+from deuteron.agent.l3.distributed.wanted import tables
 from deuteron.agent.l3.wanted import CONNECTION_SYSCTLS, Device
 from deuteron.plan.units import DistributedRouter, FloatingGateway, FloatingIP
 
@@ -61,6 +63,17 @@ class Leg:
         return names.fip_to_router(self.router)
 
 
+class Extra(NamedTuple):
+    """An extra route of one router by a next hop on the external network."""
+
+    table: str
+    """Of what comes from that router."""
+    destination: str
+    nexthop: str
+    outer: str
+    """The device by which it comes."""
+
+
 @dataclass(frozen=True)
 class Outside:
     """A namespace of floating IPs, of an external network."""
@@ -70,6 +83,7 @@ class Outside:
     device: Device
     routes: frozenset[tuple[str, str, str]]
     """(destination, next hop or "", device)"""
+    extra: frozenset[Extra]
     legs: tuple[Leg, ...]
     rules: str
 
@@ -102,9 +116,18 @@ def outside(
             addresses=(),
         ),
         routes=frozenset(routes),
+        extra=frozenset(_extra([routers[leg.router] for leg in legs])),
         legs=legs,
         rules=_filter(device, sorted(floating for leg in legs for floating, _ in leg.floating)),
     )
+
+
+def _extra(routers: Iterable[DistributedRouter]) -> Iterable[Extra]:
+    with_routes = {router.id: router for router in routers if router.outer_routes}
+    for id_, number in tables(with_routes).items():
+        for destination, hop in with_routes[id_].outer_routes:
+            to, nexthop = ipaddress.IPv4Network(destination), ipaddress.IPv4Address(hop)
+            yield Extra(str(number), str(to), str(nexthop), names.fip_to_router(id_))
 
 
 def _filter(device: str, floating: list[str]) -> str:

@@ -25,6 +25,8 @@ from deuteron.agent.system.command import run
 _RULE = f"priority {PRIORITY} fwmark {OUT:#x} lookup {ROUTES}"
 Route = tuple[str, str, str]
 """(destination, next hop or "", device)"""
+Rule = tuple[int, str, str]
+"""(priority, device by which it comes or "", routing table)"""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,12 @@ class View:
     """Device -> what `ip address show` says of it."""
     routes: Mapping[str, frozenset[Route]]
     """Routing table -> those of its IPv4 routes that are not the kernel's own."""
-    has_rule: bool
-    """Whether marked packets are led to ROUTES."""
+    rules: frozenset[Rule]
+
+    @property
+    def has_rule(self) -> bool:
+        """Whether marked packets are led to ROUTES."""
+        return any(priority == PRIORITY for priority, _, _ in self.rules)
 
 
 def look(namespace: str) -> View:
@@ -48,11 +54,11 @@ def look(namespace: str) -> View:
         destination = "0.0.0.0/0" if item["dst"] == "default" else item["dst"]
         destination += "" if "/" in destination else "/32"
         route = (destination, item.get("gateway", ""), item.get("dev", ""))
-        found.setdefault(item.get("table", "main"), set()).add(route)
+        found.setdefault(str(item.get("table", "main")), set()).add(route)
     return View(
         links={link["ifname"]: link for link in links},
         routes={table: frozenset(those) for table, those in found.items()},
-        has_rule=any(item.get("priority") == PRIORITY for item in rules),
+        rules=frozenset((item["priority"], item.get("iif", ""), str(item.get("table"))) for item in rules),
     )
 
 

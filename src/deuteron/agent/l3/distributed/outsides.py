@@ -8,7 +8,7 @@ from typing import Any
 from deuteron.agent import names
 from deuteron.agent.context import Context
 from deuteron.agent.l3 import kernel as ports
-from deuteron.agent.l3.distributed import floating, kernel, legs
+from deuteron.agent.l3.distributed import extra_routes, floating, kernel, legs
 from deuteron.agent.l3.distributed.announcements import announce
 from deuteron.agent.l3.distributed.floating import Outside
 from deuteron.agent.l3.distributed.legs import Route, View
@@ -120,6 +120,7 @@ class Outsides:
             legs.connect(leg, outside.namespace, view)
         new = sorted(outside.routes - held)
         ip.batch([_route("replace", route) for route in new], outside.namespace)
+        ip.batch(list(extra_routes.commands(outside, view)), outside.namespace)
         for leg in changed:  # whoever sends by it asks in its name, and is answered to it from then on
             legs.translate(leg)
         self._built[outside.network] = outside

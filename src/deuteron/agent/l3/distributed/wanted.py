@@ -87,25 +87,25 @@ def _device(port: RouterPort) -> Device:
 
 def _defaults(router: DistributedRouter) -> tuple[set[Route], set[Rule]]:
     """Return what leads all else that comes in by an interface to the central part."""
-    tables = _tables(port.id for port in router.interfaces)
+    numbers = tables(port.id for port in router.interfaces)
     routes, found = set(), set()
     for port, address in router.central:
-        if port not in tables:
+        if port not in numbers:
             raise ValueError(f"there is no interface {port}, so nothing of it goes to {address}")
         nexthop = ipaddress.ip_address(address)
         version: Version = 6 if nexthop.version == 6 else 4
         everything = "::/0" if version == 6 else "0.0.0.0/0"
         inside = names.internal_device(port)
-        routes.add(Route(tables[port], everything, str(nexthop), inside))
-        found.add(Rule(version, inside, tables[port]))
+        routes.add(Route(numbers[port], everything, str(nexthop), inside))
+        found.add(Rule(version, inside, numbers[port]))
     return routes, found
 
 
-def _tables(ports: Iterable[str]) -> dict[str, int]:
-    """Return a routing table for each port, the same one whichever others there are."""
-    found = {port: _TABLES | int(port[:8], 16) for port in ports}
+def tables(ids: Iterable[str]) -> dict[str, int]:
+    """Return a routing table for each id, the same one whichever others there are; raises ValueError."""
+    found = {id_: _TABLES | int(id_[:8], 16) for id_ in ids}
     if len(set(found.values())) < len(found):
-        raise ValueError(f"two of the ports {', '.join(sorted(found))} have the same beginning")
+        raise ValueError(f"two of {', '.join(sorted(found))} have the same beginning")
     return found
 
 
