@@ -1,9 +1,13 @@
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deuteron.drill import effects
+from deuteron.drill.acts import Act
 from deuteron.drill.effects import Effect
-from deuteron.drill.traffic import Connection, Flow, Met, Service, met
+from deuteron.drill.traffic import OVER, Connection, Flow, Met, Service, met
+from deuteron.lab.modes import MODES
 
 numbers = st.sampled_from([0.0, 50.0, 250.0, 8000.0])
 some_effects = st.builds(
@@ -95,3 +99,37 @@ def test_results_of_the_probers_become_what_was_met() -> None:
     assert (found.lost, found.gap_ms) == (25, 40.0)
     assert found.services["DHCP"].slowest_ms == 1002.0
     assert found.services["metadata"].failures == ["status 500"]
+
+
+def test_without_standbys_a_lost_uplink_stops_what_goes_out_by_it_and_nothing_else() -> None:
+    cut = [Act("cut", "active", "external")]
+    for name in ("legacy", "dvr"):
+        mode = MODES[name]
+        effect = effects.of_all(cut, mode)
+        assert effects.misses(effect, traffic(snat=flow(12000), survived=False), mode) == []
+        assert effects.misses(effect, traffic(east_west=flow(2)), mode)
+        assert "outward everything, inside 0 lost" in effects.describe(effect)
+    local = Met(
+        flows={"floating IP": flow(2)},
+        connections={f"{OVER}floating IP": Connection(survived=False, stall_ms=0, error="RST")},
+        services={},
+    )
+    assert effects.misses(effects.of_all(cut, MODES["legacy"]), local, MODES["legacy"]) == []
+    assert len(effects.misses(effects.of_all(cut, MODES["dvr"]), local, MODES["dvr"])) == 2
+
+
+@pytest.mark.parametrize("act", [Act("power off", "active"), Act("cut", "active", "external")])
+@pytest.mark.parametrize("mode", ["dvr", "dvr-ha"])
+def test_what_goes_past_the_central_part_loses_nothing_with_it(act: Act, mode: str) -> None:
+    effect = effects.of_all([act], MODES[mode])
+    (told,) = effects.misses(effect, traffic(east_west=flow(2)), MODES[mode])
+    assert told.startswith("east-west: 1 lost")
+
+
+def test_who_asks_a_server_that_may_be_away_may_be_slow_as_well() -> None:
+    both = effects.of_all([Act("power off", "active"), Act("power off", "standby")])
+    slow = traffic(failed=1)
+    slow.services["DHCP"] = msgspec.structs.replace(slow.services["DHCP"], slowest_ms=4005.0)
+    assert effects.misses(both, slow) == []
+    slow.services["DHCP"] = msgspec.structs.replace(slow.services["DHCP"], failed=0)
+    assert effects.misses(both, slow)

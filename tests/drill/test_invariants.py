@@ -149,6 +149,21 @@ def test_a_floating_ip_is_in_one_place() -> None:
     assert found(seen, now) == ["floating IP 203.0.113.9 is served on net3, net1"]
 
 
+def test_without_standbys_who_cannot_be_told_may_go_on_beside_who_has_replaced_it() -> None:
+    plain, address = replace(SUBJECT, mode=MODES["legacy"]), "203.0.113.9"
+    now = hosts()
+    for name in ("net1", "net2"):
+        now[name] = replace(now[name], central=frozenset({address}), gated=frozenset())
+    assert invariants.forwarding(plain, now) == ["net1", "net2"]
+    now["net1"] = replace(now["net1"], cut=frozenset({"management"}))
+    assert invariants.forwarding(plain, now) == ["net2"]
+    assert invariants.on_the_wire(plain, now, {address: {"net1", "net2"}}) == []
+    assert invariants.on_the_wire(plain, now, {address: {"net1"}})
+    assert invariants.forwarding(SUBJECT, now) == ["net1", "net2"]
+    now["net2"] = replace(now["net2"], gated=frozenset({7}))
+    assert invariants.forwarding(plain, now) == ["net1"]
+
+
 def test_a_floating_ip_is_answered_for_where_it_is_served() -> None:
     now, address = hosts(), "203.0.113.9"
     for name in ("net1", "net2"):  # the second one is gated

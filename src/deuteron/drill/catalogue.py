@@ -117,6 +117,15 @@ _ALL = (
         Act("undrain", "drained host"),
     ),
 )
+_UPLINK = Drill(
+    "cut-external-active",
+    (
+        Step((Act("cut", "active", "external"),)),
+        Step((Act("heal", "cut host", "external"),), traffic=False),
+        Step(),
+    ),
+)
+"""Where nobody stands by: nothing goes out meanwhile."""
 _OF_ELECTIONS = ("keepalived", "conntrack-sync", "cut-underlay-active")
 """Drills that make no sense where nobody stands by: nobody hears that the active host is cut off."""
 
@@ -136,6 +145,7 @@ def of_mode(mode: Mode) -> dict[str, Drill]:
     found = {drill.name: drill for drill in (*_POWER, *_FREEZES, *_CUTS, *_ENDS, *_ALL, _convert(mode))}
     if mode.redundant:
         return found
+    found[_UPLINK.name] = _UPLINK
     return {name: drill for name, drill in found.items() if not name.startswith(_OF_ELECTIONS)}
 
 

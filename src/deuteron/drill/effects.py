@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from deuteron.drill.acts import Act
-from deuteron.drill.traffic import METADATA, Met
+from deuteron.drill.traffic import METADATA, OVER, Met
 from deuteron.lab.modes import MODES, REPLACEMENT_MS, Mode
 
 OUTWARD = ("SNAT", "floating IP", "IPv6")
@@ -17,6 +17,8 @@ OUTWARD = ("SNAT", "floating IP", "IPv6")
 LOCAL = ("floating IP", "east-west")
 """The flows that go past the central part of a router which is distributed: no failure of it touches them."""
 HA = MODES["ha"]
+FOR_GOOD_MS = 1e9
+"""A gap that ends when somebody repairs what is broken."""
 LATE_MS = 20.0
 """A probe that is sent later than this was kept from it by a busy machine, and others may have been too."""
 
@@ -53,6 +55,8 @@ RESPONDER = Effect(metadata_ms=2500.0)
 """The process behind metadata starts again."""
 RESPONDERS = Effect(metadata_ms=5000.0)
 """The same on all hosts at once, which in a lab share one machine's processors."""
+CUT_OFF = Effect(outward_gap_ms=FOR_GOOD_MS, connections_survive=False)
+"""Nobody else has the router's uplink: nothing goes out until it is repaired."""
 REPLACED = Effect(gap_ms=REPLACEMENT_MS, watch_s=18.0)
 """Nobody stands by: another host builds the router when the first one counts as dead."""
 SILENT = Effect(watch_s=15.0)
@@ -85,6 +89,8 @@ EFFECTS: dict[tuple[str, str, str], Effect] = {
 PLAIN: dict[tuple[str, str, str], Effect] = {
     ("power off", "active", ""): REPLACED,
     ("power off", "standby", ""): SILENT,
+    ("freeze", "active", ""): NOTHING,
+    ("cut", "active", "external"): CUT_OFF,
 }
 """What differs where the central part has no standbys."""
 
@@ -135,7 +141,7 @@ def _widest(left: Effect, right: Effect, name: str) -> float | None:
 
 def misses(effect: Effect, met: Met, mode: Mode = HA) -> list[str]:
     """Return in words what was worse than allowed."""
-    return [*_lossy(effect, met, mode), *_broken(effect, met), *_unserved(effect, met)]
+    return [*_lossy(effect, met, mode), *_broken(effect, met, mode), *_unserved(effect, met)]
 
 
 def _lossy(effect: Effect, met: Met, mode: Mode) -> Iterable[str]:
@@ -159,9 +165,10 @@ def _bound(effect: Effect, name: str, mode: Mode) -> float:
     return max(bound, effect.floating_gap_ms) if name == "floating IP" else bound
 
 
-def _broken(effect: Effect, met: Met) -> Iterable[str]:
+def _broken(effect: Effect, met: Met, mode: Mode) -> Iterable[str]:
     for name, connection in met.connections.items():
-        if effect.connections_survive and not connection.survived:
+        local = mode.distributed and name.removeprefix(OVER) in LOCAL
+        if (effect.connections_survive or local) and not connection.survived:
             yield f"{name}: the connection broke: {connection.error}"
 
 
@@ -170,7 +177,8 @@ def _unserved(effect: Effect, met: Met) -> Iterable[str]:
         if name not in METADATA:
             if service.failed and not effect.renewals_fail:
                 yield f"{name}: {service.failed} of {service.asked} renewals failed: {service.failures[0]}"
-            if service.slowest_ms > effect.renewal_ms:
+            # One that fails is as slow as the patience of who asks.
+            if service.slowest_ms > effect.renewal_ms and not (effect.renewals_fail and service.failed):
                 took = f"a renewal took {service.slowest_ms:.0f} ms"
                 yield f"{name}: {took}; at most {effect.renewal_ms:.0f} ms"
         elif service.slowest_ms > effect.metadata_ms:
@@ -183,7 +191,10 @@ def describe(effect: Effect) -> str:
     """Say it in a few words."""
     parts = [f"gap <= {effect.gap_ms:.0f} ms" if effect.gap_ms else "0 lost"]
     if effect.outward_gap_ms is not None:
-        parts = [f"gap outward <= {effect.outward_gap_ms:.0f} ms, inside {parts[0]}"]
+        far = f"gap outward <= {effect.outward_gap_ms:.0f} ms"
+        if effect.outward_gap_ms == FOR_GOOD_MS:
+            far = "outward everything"
+        parts = [f"{far}, inside {parts[0]}"]
     if effect.after_ms is not None:
         parts.append(f"<= {effect.after_ms:.0f} ms at the end")
     if effect.floating_gap_ms:

@@ -1,7 +1,7 @@
 """What holds whenever things have settled, whatever failed before: pure, over what is seen.
 
 Hosts that are off or cut off are judged leniently: nobody can tell them anything. That one twin forwards, and
-only one, holds on all hosts.
+only one, holds on all hosts; of a router without standbys, only on those that the server can reach.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -67,11 +67,14 @@ def forwarding(subject: Subject, hosts: Mapping[str, Host]) -> list[str]:
     name = f"snat-{subject.router}"
     if not any(name in seen.namespaces for seen in hosts.values()):
         name = f"qrouter-{subject.router}"
-    return [
+    found = [
         host
         for host, seen in hosts.items()
         if name in seen.namespaces and (seen.gated is None or subject.number not in seen.gated)
     ]
+    managed = [host for host in found if hosts[host].managed]
+    # Without an election nobody but the server could tell a host that another one has taken its place.
+    return found if subject.mode.redundant or not managed else managed
 
 
 def _agreed(router: str, where: str, view: View, hosts: Mapping[str, Host]) -> Iterable[str]:
@@ -107,12 +110,13 @@ def on_the_wire(
     """
     seen = {name: host for name, host in hosts.items() if name != subject.controller}
     active = forwarding(subject, seen)
+    excused = {name for name, host in seen.items() if not (subject.mode.redundant or host.managed)}
     found = []
     for address, by in answers.items():
         serving = [name for name, host in seen.items() if address in host.floating]
         serving += [name for name in active if address in seen[name].central]
         audible = {name for name in serving if "external" not in seen[name].cut}
-        if set(by) != audible:
+        if set(by) - (excused - audible) != audible:
             told = f"floating IP {address} is answered for by {', '.join(sorted(by)) or 'no host'}"
             found.append(f"{told}, and served on {', '.join(serving) or 'no host'}")
     return found

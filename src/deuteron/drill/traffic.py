@@ -20,6 +20,8 @@ METADATA = {
 }
 """Where metadata is asked for: name of the service -> target."""
 READY_SECONDS = 30.0
+OVER = "TCP by "
+"""A connection goes by this and the name of the flow whose way it takes."""
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +86,8 @@ def sources(stage: Stage) -> list[tuple[str, list[str], float, list[str]]]:
     """Return (where from, targets, milliseconds, name of each flow) of every prober."""
     floating, neighbour = stage.floating_ip, stage.addresses[NEIGHBOUR]
     return [
-        (CLIENT, [f"udp:{INTERNET}", f"tcp:{INTERNET}"], 2.0, ["SNAT", "TCP by SNAT"]),
-        (OUTSIDE, [f"udp:{floating}", f"tcp:{floating}"], 2.0, ["floating IP", "TCP by floating IP"]),
+        (CLIENT, [f"udp:{INTERNET}", f"tcp:{INTERNET}"], 2.0, ["SNAT", f"{OVER}SNAT"]),
+        (OUTSIDE, [f"udp:{floating}", f"tcp:{floating}"], 2.0, ["floating IP", f"{OVER}floating IP"]),
         (CLIENT, [f"udp:{neighbour}", f"udp:{INTERNET_V6}"], SLOW_MS, ["east-west", "IPv6"]),
         (SERVED, ["dhcp:eth0"], 0.0, ["DHCP"]),
         (CLIENT, list(METADATA.values()), 0.0, list(METADATA)),

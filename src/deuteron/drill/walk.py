@@ -58,13 +58,15 @@ def choose(dice: random.Random, damage: Damage, mode: Mode = HA) -> Act:
         return dice.choice(repairing)
     kinds = [kind for kind in (of_hosts(damage), of_processes(damage)) if kind]
     if not mode.redundant:
-        kinds = [[act for act in kind if not _of_elections(act)] for kind in kinds]
+        kinds = [[act for act in kind if not _needs_standbys(act)] for kind in kinds]
     return dice.choice(dice.choice([kind for kind in kinds if kind]))
 
 
-def _of_elections(act: Act) -> bool:
-    """Whether an act makes no sense where nobody stands by, as in `catalogue.of_mode`."""
-    return act.what in ("keepalived", "conntrack-sync") or (act.do, act.what) == ("cut", "underlay")
+def _needs_standbys(act: Act) -> bool:
+    """Whether an act makes no sense where nobody stands by, or stops everything there."""
+    if act.what in ("keepalived", "conntrack-sync") or (act.do, act.what) == ("cut", "underlay"):
+        return True
+    return (act.do, act.who, act.what) == ("cut", "active", "external")
 
 
 def repairs(damage: Damage) -> list[Act]:
