@@ -95,8 +95,14 @@ def test_ndp_proxies(api: Client) -> None:
 
 def test_ndp_proxies_need_a_scope_in_common(api: Client, topology: Topology) -> None:
     assert _enable(api, topology.router).error == "RouterGatewayNotValid"
-    assert api.refused("router", enable_ndp_proxy=True) == (409, "RouterGatewayNotValid")
     six = Six(api)
+    waiting = api.make("router", enable_ndp_proxy=True)
+    assert waiting["enable_ndp_proxy"] is False
+    path, info = f"/routers/{waiting['id']}", {"network_id": topology.external}
+    assert api.put(path, {"router": {"external_gateway_info": info}}).error == "RouterGatewayNotValid"
+    info = {"network_id": six.external}
+    given = api.put(f"{path}/add_external_gateways", {"router": {"external_gateways": [info]}})
+    assert given.body["router"]["enable_ndp_proxy"] is True
     _enable(api, six.router)
     network = api.make("network")["id"]
     subnet = api.make("subnet", network_id=network, ip_version=6, cidr="2001:db9::/64")["id"]

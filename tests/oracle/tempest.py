@@ -2,7 +2,8 @@
 
 The agents of two hosts speak the real protocol and only pretend to build anything: the API is judged. Without
 arguments it runs the tests that `tempest.txt` lists, and each of them must pass; with --all it runs all of
-the suite and says which do not. Keystone and tempest are in virtual environments of their own.
+the suite and says which do not, with --neutron all of the API tests of Neutron's own plugin for tempest.
+Keystone and tempest are in virtual environments of their own.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from tests.agents_api.conftest import Agent, running
 
 LIST = Path(__file__).with_name("tempest.txt")
 SUITE = r"^tempest\.api\.network\."
+NEUTRON = r"^neutron_tempest_plugin\.api\."
 SETTINGS: Mapping[str, Any] = {
     "auth": "keystone",
     "dns_domain": "openstackgate.local.",
@@ -49,19 +51,23 @@ def main() -> int:
     parser.add_argument("--keystone", default=Path(".keystone"), type=Path, help="its virtual environment")
     parser.add_argument("--tempest", default=Path(".tempest"), type=Path, help="its virtual environment")
     parser.add_argument("--all", action="store_true", help="all of the suite, not only what must pass")
+    parser.add_argument("--neutron", action="store_true", help="the API tests of Neutron's own plugin")
+    parser.add_argument("--regex", help="only these tests of a suite")
     parser.add_argument("--concurrency", default=2, type=int, help="tests at the same time")
     arguments = parser.parse_args()
+    must = not (arguments.all or arguments.neutron or arguments.regex)
     root = Path(tempfile.mkdtemp(prefix="deuteron-tempest-"))
     try:
         with _cloud(root, arguments.keystone.resolve() / "bin") as (identity, port):
             network = f"http://127.0.0.1:{port}"
             public = _furnish(identity, network)
             _configure(root, identity, network, public)
-            words = ["--regex", SUITE] if arguments.all else ["--load-list", str(LIST)]
+            suite = arguments.regex or (NEUTRON if arguments.neutron else SUITE)
+            words = ["--load-list", str(LIST)] if must else ["--regex", suite]
             results = _run(root, arguments.tempest.resolve() / "bin/tempest", arguments.concurrency, words)
     finally:
         shutil.rmtree(root)
-    return _judge(results, must=not arguments.all)
+    return _judge(results, must)
 
 
 class _Agent(Agent):
@@ -149,6 +155,12 @@ def _configure(root: Path, identity: Identity, network: str, public: str) -> Non
             "project_network_cidr": "10.1.0.0/16",
         },
         "network-feature-enabled": {"ipv6_subnet_attributes": "true", "api_extensions": ",".join(aliases)},
+        "neutron_plugin_options": {
+            "agent_availability_zone": "nova",
+            "available_type_drivers": "flat,vxlan",
+            "dns_domain": SETTINGS["dns_domain"].rstrip("."),
+            "image_is_advanced": "false",
+        },
     }
     configuration = ConfigParser()
     configuration.read_dict(said)

@@ -205,7 +205,8 @@ def router(state: State, host: str, id_: str) -> u.Router | None:
     if row is None or here is None:
         return None
     ports = sorted(state.ports.by("router", id_), key=lambda p: p.id)
-    gateway = next((p for p in ports if p.is_gateway), None)
+    gateways = sorted((p for p in ports if p.is_gateway), key=lambda p: p.id != row.gateway)
+    gateway = gateways[0] if gateways else None
     left = {p.id for p in ports if p.is_interface and not is_central_inside(row.rung)}
     left |= {p.id for p in ports if p.is_snat and not row.has_parts}
     inside = [p for p in ports if p.admin_state_up and p.id not in left]
@@ -216,6 +217,10 @@ def router(state: State, host: str, id_: str) -> u.Router | None:
         interfaces=tuple(interface(state, p) for p in inside if p.is_interface),
         gateway=silent(state, gateway) if gateway else None,
         nexthops=_nexthops(state, gateway) if gateway else (),
+        more_gateways=tuple(
+            u.Gateway(port=silent(state, p), nexthops=_nexthops(state, p)) for p in gateways[1:]
+        ),
+        multipath=row.multipath and len(gateways) > 1,
         snat=row.enable_snat,
         limits=qos.bandwidth(state, row) if gateway else (),
         routes=row.routes,
@@ -253,6 +258,7 @@ def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
     return u.FloatingIP(
         id=id_,
         router=row.router,
+        network=row.network,
         floating_ip=row.floating_ip,
         fixed_ip=row.fixed_ip or "",
         forwardings=row.forwardings,

@@ -219,8 +219,8 @@ def _address_groups(tx: Tx, ids: Ids) -> Iterator[s.Row]:
 def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
     services = services_loading.Loaded(tx, ids)
     c, qos = router.resource.table.c, qos_loading.of(tx, "router", ids)
-    columns = (c.id, c.number, c.project_id, c.admin_state_up, c.enable_snat, c.routes, c.rung, c.rung_host)
-    for row in tx.execute(_of(select(*columns), c.id, ids)):
+    own = (c.id, c.number, c.project_id, c.admin_state_up, c.enable_snat, c.routes, c.gw_port_id)
+    for row in tx.execute(_of(select(*own, c.rung, c.rung_host), c.id, ids)):
         yield s.Router(
             id=row.id,
             number=row.number,
@@ -232,17 +232,26 @@ def _routers(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             rung=row.rung,
             rung_host=row.rung_host,
             qos=qos.get(row.id),
+            gateway=row.gw_port_id,
         )
 
 
 def _floating_ips(tx: Tx, ids: Ids) -> Iterator[s.Row]:
     c, forwardings = floatingip.resource.table.c, _forwardings(tx, ids)
     qos = qos_loading.of(tx, "floatingip", ids)
-    columns = (c.id, c.floating_ip_address, c.router_id, c.port_id, c.fixed_ip_address)
+    columns = (
+        c.id,
+        c.floating_ip_address,
+        c.floating_network_id,
+        c.router_id,
+        c.port_id,
+        c.fixed_ip_address,
+    )
     for row in tx.execute(_of(select(*columns), c.id, ids)):
         yield s.FloatingIP(
             id=row.id,
             floating_ip=row.floating_ip_address,
+            network=row.floating_network_id,
             router=row.router_id,
             port=row.port_id,
             fixed_ip=row.fixed_ip_address,

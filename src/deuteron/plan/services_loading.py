@@ -21,6 +21,7 @@ class Besides(NamedTuple):
     helpers: tuple[Helper, ...]
     ndp_proxy: bool
     proxied: tuple[str, ...]
+    multipath: bool
 
 
 class Loaded:
@@ -38,11 +39,15 @@ class Loaded:
             self._proxied[row.router_id].append(row.ip_address)
         enabled = _rows(tx, switched.id, ids, switched.enable_ndp_proxy)
         self._enabled = {row.id for row in enabled if row.enable_ndp_proxy}
+        spread = metadata.tables["router_default_routes"].c
+        routes = _rows(tx, spread.id, ids, spread.enable_default_route_ecmp)
+        self._multipath = {row.id for row in routes if row.enable_default_route_ecmp}
 
     def of(self, router: str) -> Besides:
         """Return what a router does, in a lasting order."""
         helpers = sorted(self._helpers[router], key=lambda one: (one.name, one.protocol, one.port))
-        return Besides(tuple(helpers), router in self._enabled, tuple(sorted(self._proxied[router])))
+        proxied = tuple(sorted(self._proxied[router]))
+        return Besides(tuple(helpers), router in self._enabled, proxied, router in self._multipath)
 
 
 def _rows(tx: Tx, key: ColumnElement[str], ids: Ids, *columns: ColumnElement[Any]) -> Iterator[Any]:

@@ -169,7 +169,10 @@ class Router(Row, frozen=True, kw_only=True):
     rung_host: str = ""
     """Whose distributed part opens last."""
     qos: str | None = None
-    """The policy of its gateway's address."""
+    """The policy of its gateways' addresses."""
+    gateway: str | None = None
+    """The port that is its first gateway."""
+    multipath: bool = False
 
     @property
     def has_parts(self) -> bool:
@@ -228,6 +231,7 @@ class FloatingIP(Row, frozen=True, kw_only=True):
     """A floating IP; nothing comes of it without a router, and a fixed address or ports that lead to some."""
 
     floating_ip: str
+    network: str = ""
     router: str | None = None
     port: str | None = None
     fixed_ip: str | None = None

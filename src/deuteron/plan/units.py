@@ -253,6 +253,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     meters: tuple[Meter, ...] = ()
 
 
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """One more gateway of a router, beside the first."""
+
+    port: RouterPort
+    nexthops: tuple[str, ...] = ()
+    """Of its network, at most one a family."""
+
+
 class Router(_Unit, frozen=True, tag="router"):
     """The central part of a router, one twin of it: complete, whether active or not."""
 
@@ -262,6 +270,10 @@ class Router(_Unit, frozen=True, tag="router"):
     gateway: RouterPort | None = None
     nexthops: tuple[str, ...] = ()
     """Default routes through the gateway, at most one a family."""
+    more_gateways: tuple[Gateway, ...] = ()
+    """What came by one of them is answered by it, and floating IPs of its network begin connections by it."""
+    multipath: bool = False
+    """IPv4 connections from inside begin by any of the gateways, not only by the first."""
     snat: bool = True
     routes: tuple[tuple[str, str], ...] = ()
     """(destination, next hop)"""
@@ -347,6 +359,8 @@ class FloatingIP(_Unit, frozen=True, tag="floatingip"):
 
     router: str
     floating_ip: str
+    network: str = ""
+    """The external network whose address it is."""
     fixed_ip: str = ""
     """All of it leads there; "" where only ports of it lead anywhere."""
     forwardings: tuple[Forwarding, ...] = ()

@@ -63,6 +63,12 @@ def check(call: Call, resource: Resource, rule: str, row: Item) -> None:
         _enforce(call, resource, [rule], row)
 
 
+def check_action(call: Call, resource: Resource, rule: str, row: Item, given: Item) -> None:
+    """Raise PolicyNotAuthorized unless a rule and those of the attributes given allow it with an object."""
+    if call.who is not None:
+        _enforce(call, resource, [rule, *_attribute_rules(call.policy, rule, given)], {**row, **given})
+
+
 def _attribute_rules(policy: Policy, rule: str, values: Item) -> Iterator[str]:
     """Give the rules that there are of attributes, and of what is in those that hold dictionaries."""
     for name, value in values.items():

@@ -90,6 +90,23 @@ class RouterExternalGatewayInUseByFloatingIp(InUse):
     )
 
 
+class UnableToMatchGateways(BadRequest):
+    """`router_id`, `reason`."""
+
+    message = (
+        "Unable to match a requested gateway port to existing gateway ports for router {router_id}: {reason}"
+    )
+
+
+class RouterHasOneGateway(Conflict):
+    """`router_id`."""
+
+    message = (
+        "Router {router_id} is distributed: it has one gateway at most. Make it central first "
+        "(distributed=False)."
+    )
+
+
 class InvalidRoutes(InvalidInput):
     """`routes`, `reason`."""
 

@@ -163,7 +163,8 @@ def _refuse_network(call: Call, router_id: str, network_id: str | None) -> None:
 
 
 def _created_router(call: Call, row: Item, values: Mapping[str, Any]) -> None:
-    if values[ENABLED]:
+    # Without a gateway it waits for one: clients make the router first, and give it its gateways then.
+    if values[ENABLED] and row["gw_port_id"]:
         _refuse_network(call, row["id"], _gateway_network(call, row))
 
 

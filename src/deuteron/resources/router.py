@@ -25,7 +25,7 @@ from deuteron.resources.call import Call
 from deuteron.resources.distribution import Rung
 from deuteron.resources.l3_errors import InvalidRoutes, RouterInUse, RouterNotFound, RoutesExhausted
 from deuteron.resources.resource import Alias, Item, Resource
-from deuteron.resources.types import BOOLEAN, STRINGS, UUID, integer, line
+from deuteron.resources.types import BOOLEAN, DERIVED, STRINGS, UUID, integer, line
 
 MAX_NUMBER = 2**31 - 1
 
@@ -134,6 +134,7 @@ resource = Resource(
             filter=False,
             sort=False,
         ),
+        "external_gateways": Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False),
         "routes": Attr(type=ROUTES, default=[], post=False, put=True, filter=False, sort=False),
         "availability_zone_hints": Attr(type=STRINGS, default=[], post=True, filter=False, sort=False),
         "gw_port_id": Attr(

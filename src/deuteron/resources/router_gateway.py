@@ -1,6 +1,6 @@
 """The gateway of a router: a port on an external network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -36,8 +36,13 @@ GATEWAY_INFO = Type(_gateway_info, None)
 
 
 def change(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
-    """Give a router this gateway, none, or another; return the router's new row."""
-    return qos_bindings.of_gateway(call, router, _change(call, router, row, info), info)
+    """Give a router this gateway, none, or another, as its first; return the router's new row."""
+    return hold_to(call, router, _change(call, router, row, info), info)
+
+
+def hold_to(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
+    """Hold a router's gateways to the policy of QoS that is asked for; return the router's row."""
+    return qos_bindings.of_gateway(call, router, row, info)
 
 
 def _change(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
@@ -46,34 +51,70 @@ def _change(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
         default = call.settings.enable_snat_by_default
         return _clear(call, router, row, present_port, default) if present_port else row
     snat = bool(info["enable_snat"] if "enable_snat" in info else row["enable_snat"])
-    wanted = info.get("external_fixed_ips") or []
-    subnets = _external_subnets(call, info["network_id"], wanted)
     if present_port and present_port["network_id"] == info["network_id"]:
-        if wanted and not _same(present_port["fixed_ips"], wanted):
-            port.update(call, present_port, {"fixed_ips": wanted})
+        adjust(call, present_port, info)
         return rows.change(call, router, row, {"enable_snat": snat})
+    _external_subnets(call, info["network_id"], info.get("external_fixed_ips") or [])
+    others: list[Item] = []
     if present_port:
-        row = _clear(call, router, row, present_port, snat)
-    router_ports.refuse_overlap(call, row["id"], subnets)
-    gateway = port.add(
-        call,
-        {
-            "project_id": "",
-            "network_id": info["network_id"],
-            "fixed_ips": wanted or UNSET,
-            "device_id": row["id"],
-            "device_owner": owners.ROUTER_GATEWAY,
-        },
-    )
+        row, others = _take(call, router, row, present_port, snat)
+    gateway = make(call, row["id"], info)
+    if present_port:
+        refuse_lost(call, row["id"], {present_port["network_id"]} - {one["network_id"] for one in others})
     return rows.change(call, router, row, {"gw_port_id": gateway["id"], "enable_snat": snat})
 
 
 def _clear(call: Call, router: Resource, row: Item, gateway: Item, snat: bool) -> Item:
-    if router_ports.has_floating_ips(call, row["id"]):
-        raise RouterExternalGatewayInUseByFloatingIp(router_id=row["id"], net_id=gateway["network_id"])
+    """Take a router's first gateway away; the next one is the first then."""
+    row, others = _take(call, router, row, gateway, snat)
+    refuse_lost(call, row["id"], {gateway["network_id"]} - {one["network_id"] for one in others})
+    return rows.change(call, router, row, {"gw_port_id": others[0]["id"]}) if others else row
+
+
+def _take(call: Call, router: Resource, row: Item, gateway: Item, snat: bool) -> tuple[Item, list[Item]]:
     row = rows.change(call, router, row, {"gw_port_id": None, "enable_snat": snat})
     port.remove(call, gateway)
-    return row
+    return row, of(call, row["id"])
+
+
+def of(call: Call, router_id: str) -> list[Item]:
+    """Return the ports that are a router's gateways, oldest first."""
+    return port.of_device(call, router_id, (owners.ROUTER_GATEWAY,))
+
+
+def ports_of(call: Call, row: Item) -> list[Item]:
+    """Return the ports that are a router's gateways, the first one first."""
+    return sorted(of(call, row["id"]), key=lambda one: one["id"] != row["gw_port_id"])
+
+
+def make(call: Call, router_id: str, info: Item) -> Item:
+    """Give a router one more gateway; return its port."""
+    wanted = info.get("external_fixed_ips") or []
+    subnets = _external_subnets(call, info["network_id"], wanted)
+    router_ports.refuse_overlap(call, router_id, subnets, beside=info["network_id"])
+    values = {
+        "project_id": "",
+        "network_id": info["network_id"],
+        "fixed_ips": wanted or UNSET,
+        "device_id": router_id,
+        "device_owner": owners.ROUTER_GATEWAY,
+    }
+    return port.add(call, values)
+
+
+def adjust(call: Call, gateway: Item, info: Item) -> None:
+    """Give a gateway the addresses that are asked for, if any are."""
+    wanted = info.get("external_fixed_ips") or []
+    _external_subnets(call, info["network_id"], wanted)
+    if wanted and not _same(gateway["fixed_ips"], wanted):
+        port.update(call, gateway, {"fixed_ips": wanted})
+
+
+def refuse_lost(call: Call, router_id: str, networks: Collection[str]) -> None:
+    """Raise RouterExternalGatewayInUseByFloatingIp if floating IPs are reached by these networks."""
+    for network_id in sorted(networks):
+        if router_ports.has_floating_ips(call, router_id, network_id):
+            raise RouterExternalGatewayInUseByFloatingIp(router_id=router_id, net_id=network_id)
 
 
 def _external_subnets(call: Call, network_id: str, wanted: Sequence[Mapping[str, str]]) -> list[Item]:
@@ -102,19 +143,25 @@ def _same(present_ips: Sequence[Mapping[str, str]], wanted: Sequence[Mapping[str
 
 
 def present(call: Call, routers: list[Item]) -> None:
-    """Fill in `external_gateway_info`."""
-    gateways: dict[str, Item] = {}
-    for part in rows.chunks(one["gw_port_id"] for one in routers if one["gw_port_id"]):
-        found = rows.where(call, port.resource, port.resource.table.c.id.in_(part))
+    """Fill in `external_gateway_info` and `external_gateways`."""
+    gateways: dict[str, list[Item]] = {}
+    table = port.resource.table
+    for part in rows.chunks(one["id"] for one in routers if one["gw_port_id"]):
+        mine = (table.c.device_id.in_(part), table.c.device_owner == owners.ROUTER_GATEWAY)
+        found = sorted(rows.where(call, port.resource, *mine), key=lambda one: (one["created_at"], one["id"]))
         port.present(call, found)
-        gateways.update({one["id"]: one for one in found})
-    for one in routers:
-        gateway = gateways.get(one["gw_port_id"])
-        one["external_gateway_info"] = gateway and {
-            "network_id": gateway["network_id"],
-            "enable_snat": one["enable_snat"],
-            "external_fixed_ips": gateway["fixed_ips"],
-        }
+        for one in found:
+            gateways.setdefault(one["device_id"], []).append(one)
+    for router in routers:
+        mine_ = sorted(gateways.get(router["id"], ()), key=lambda one: one["id"] != router["gw_port_id"])
+        router["external_gateways"] = [_shown(one) for one in mine_]
+        router["external_gateway_info"] = (
+            {**_shown(mine_[0]), "enable_snat": router["enable_snat"]} if mine_ else None
+        )
+
+
+def _shown(gateway: Item) -> Item:
+    return {"network_id": gateway["network_id"], "external_fixed_ips": gateway["fixed_ips"]}
 
 
 def _updating_network(call: Call, row: Item, changes: Mapping[str, Any]) -> None:

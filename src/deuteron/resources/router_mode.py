@@ -75,6 +75,8 @@ def objection(call: Call, row: Item, *, distributed: bool) -> str | None:
     if unable:
         which = f"{', '.join(unable[:5])}{' and others' if len(unable) > 5 else ''}"
         return f"ports of its networks are on {which}, where role l3 and an agent_mode like dvr are missing"
+    if (count := len(port.of_device(call, row["id"], (owners.ROUTER_GATEWAY,)))) > 1:
+        return f"it has {count} gateways, and a distributed router has one at most"
     if both := _forwarded_and_floating(call.tx, row["id"]):
         what = ", ".join(both)
         return f"ports with floating IP {what} have forwarded ports, too, whose answers would go another way"

@@ -13,9 +13,16 @@ from deuteron.resources.resource import Item
 from deuteron.store import Tx, metadata
 
 
-def refuse_overlap(call: Call, router_id: str, new: Sequence[Item]) -> None:
-    """Raise BadRequest if the router is attached to one of these subnets, or to one that overlaps."""
-    others = port.of_device(call, router_id, tuple(owners.ROUTER_PORTS))
+def refuse_overlap(call: Call, router_id: str, new: Sequence[Item], beside: str = "") -> None:
+    """Raise BadRequest if the router is attached to one of these subnets, or to one that overlaps.
+
+    Its gateways on the network `beside` do not count: there may be several on one.
+    """
+    others = [
+        one
+        for one in port.of_device(call, router_id, tuple(owners.ROUTER_PORTS))
+        if not (one["device_owner"] == owners.ROUTER_GATEWAY and one["network_id"] == beside)
+    ]
     attached = {fixed["subnet_id"] for one in others for fixed in one["fixed_ips"]}
     external = [one["network_id"] for one in others if one["device_owner"] == owners.ROUTER_GATEWAY]
     for one in new:
@@ -51,11 +58,13 @@ def proxied_on(call: Call, router_id: str, subnet_id: str) -> bool:
     return call.tx.execute(used).first() is not None
 
 
-def has_floating_ips(call: Call, router_id: str) -> bool:
-    """Whether floating IPs go through a router."""
-    floating = metadata.tables["floatingip"]  # its module imports the router's
-    used = select(floating.c.id).where(floating.c.router_id == router_id).limit(1)
-    return call.tx.execute(used).first() is not None
+def has_floating_ips(call: Call, router_id: str, network_id: str) -> bool:
+    """Whether floating IPs of an external network go through a router."""
+    floating = metadata.tables["floatingip"].c  # its module imports the router's
+    used = select(floating.id).where(
+        floating.router_id == router_id, floating.floating_network_id == network_id
+    )
+    return call.tx.execute(used.limit(1)).first() is not None
 
 
 def floating_ips_into(call: Call, router_id: str, subnet_id: str) -> bool:

@@ -20,6 +20,7 @@ from tests.agent.l3.hosts import Agent, Cloud, Host, cloud, election, wait_for
 
 TENANT = "aaaaaaaa-0000-4000-8000-000000000001"
 EXTERNAL = "eeeeeeee-0000-4000-8000-000000000002"
+MORE = "dddddddd-0000-4000-8000-000000000010"
 ROUTER = "4d3c0001-0000-4000-8000-000000000003"
 FLOATING = "203.0.113.50"
 ELECTION, ELECTION_MOVED = "e1ec0001-0000-4000-8000-000000000001", "e1ec0002-0000-4000-8000-000000000002"
@@ -58,6 +59,28 @@ def router(number: int = 1000, **changes: Any) -> units.Router:
 def floating_ip() -> units.FloatingIP:
     return units.FloatingIP(
         id="f10a0001-0000-4000-8000-000000000006", router=ROUTER, floating_ip=FLOATING, fixed_ip="10.0.0.5"
+    )
+
+
+def second_gateway() -> units.Gateway:
+    """Return one more gateway of the router, 198.18.0.10 on another external network."""
+    port = units.RouterPort(
+        id="4d4d4d4d-0000-4000-8000-000000000011",
+        network=MORE,
+        mac="fa:16:3e:00:00:04",
+        mtu=1500,
+        addresses=("198.18.0.10/24",),
+    )
+    return units.Gateway(port=port, nexthops=("198.18.0.1",))
+
+
+def second_floating_ip() -> units.FloatingIP:
+    return units.FloatingIP(
+        id="f10a0002-0000-4000-8000-000000000012",
+        router=ROUTER,
+        floating_ip="198.18.0.50",
+        fixed_ip="10.0.0.6",
+        network=MORE,
     )
 
 
@@ -158,9 +181,9 @@ class Scene:
             "ip addr add 203.0.113.1/16 dev eth-ext; ip addr add 2001:db8:ffff::1/64 dev eth-ext nodad;"
             "ip route add 2001:db8:1::/64 via 2001:db8:ffff::10"
         )
-        server = [sys.executable, str(Path(__file__).with_name("tcp.py"))]
-        self.outside.start(*server)
-        self.compute.start("ip", "netns", "exec", "vm", *server)
+        self.server = [sys.executable, str(Path(__file__).with_name("tcp.py"))]
+        self.outside.start(*self.server)
+        self.compute.start("ip", "netns", "exec", "vm", *self.server)
         for host in self.carriers:
             self.start_switch(host)
             self.agents[host.name] = made.agent(host)
@@ -232,6 +255,15 @@ class Scene:
                 f"ip netns exec {instance} ping -n -q -c 1 -W 1 {address} >&2 && echo yes", check=False
             )
         )
+
+    def peer_of(self, instance: str, target: str) -> str:
+        """Return which address a TCP server at `target` sees when an instance comes."""
+        program = (
+            "import socket\n"
+            f"connection = socket.create_connection(('{target}', 7008), 5)\n"
+            "print(connection.recv(100).decode())"
+        )
+        return self.compute.run(f"ip netns exec {instance} python3 -", stdin=program).strip()
 
     def connect(self, host: Host, instance: str | None, address: str) -> "Connection":
         """Open a TCP connection from a host's instance, or the host, to the echo server at an address."""

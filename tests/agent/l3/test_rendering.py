@@ -59,6 +59,10 @@ def dual_stack() -> units.Router:
 ROUTERS = {
     "router.nft": rules.render(scene.router(), [scene.floating_ip()]),
     "router-no-snat.nft": rules.render(scene.router(snat=False), [scene.floating_ip()]),
+    "router-two-gateways.nft": rules.render(
+        scene.router(more_gateways=(scene.second_gateway(),)),
+        [scene.floating_ip(), scene.second_floating_ip()],
+    ),
     "router-inside-only.nft": rules.render(scene.router(gateway=None, nexthops=()), []),
     "gate.nft": gate.render([3, 1, 2], [2], "02:00:00:00:00:01"),
 }

@@ -58,17 +58,7 @@ def test_it_forwards(built: Scene) -> None:
         ("vm2", FLOATING, "203.0.113.10"),
         ("vm", FLOATING, FLOATING),
     ):
-        assert peer_of(built, instance, target) == seen
-
-
-def peer_of(made: Scene, instance: str, target: str) -> str:
-    """Return which address a TCP server at `target` sees when an instance comes."""
-    program = (
-        "import socket\n"
-        f"connection = socket.create_connection(('{target}', 7008), 5)\n"
-        "print(connection.recv(100).decode())"
-    )
-    return made.compute.run(f"ip netns exec {instance} python3 -", stdin=program).strip()
+        assert built.peer_of(instance, target) == seen
 
 
 def test_it_never_resets(built: Scene) -> None:
@@ -100,7 +90,7 @@ def test_without_snat_addresses_stay(empty: Scene) -> None:
     assert agent.apply() == {}
     empty.outside.run("ip route add 10.0.0.0/24 via 203.0.113.10")
     wait_for(lambda: empty.pings("vm2", "203.0.113.1"))
-    assert peer_of(empty, "vm2", "203.0.113.1") == "10.0.0.6"
+    assert empty.peer_of("vm2", "203.0.113.1") == "10.0.0.6"
 
 
 def test_again_changes_nothing(built: Scene) -> None:
@@ -142,7 +132,7 @@ def test_changes_touch_nothing_else(built: Scene) -> None:
     assert FLOATING not in built.net1.run(
         f"ip -n {NAMESPACE} addr; ip netns exec {NAMESPACE} nft list ruleset"
     )
-    assert peer_of(built, "vm", "203.0.113.1") == "203.0.113.10"
+    assert built.peer_of("vm", "203.0.113.1") == "203.0.113.10"
     agent.put(router(gate="open", election=None, gateway=None, nexthops=()))
     assert agent.apply() == {}
     assert "qg-" not in built.net1.run(f"ip -n {NAMESPACE} -br link")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from deuteron.agent import names
+from deuteron.agent.l3 import gateways
+from deuteron.agent.l3.gateways import Rule, Ways
 from deuteron.agent.l3.wanted import Device, Route, Twin
 from deuteron.agent.system.command import run
 
@@ -30,18 +32,29 @@ class Inside:
     links: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Device -> what `ip address show` says of it, our ports only."""
     routes: frozenset[tuple[str, str]] = frozenset()
-    """(destination, next hop) of the routes that are not the kernel's own."""
+    """(destination, next hops) of the routes that are not the kernel's own."""
+    rules: frozenset[Rule] = frozenset()
+    """Of routing, those that agents make."""
 
 
 def look(namespace: str) -> Inside:
     """Return what is in a namespace. Raises SystemCommandError."""
-    queries = "address show\nroute show root 0.0.0.0/0\n"
-    links, routes = documents(run(["ip", "-j", "-d", "-batch", "-"], queries, namespace))
+    queries = "address show\nroute show root 0.0.0.0/0\nrule show\n"
+    links, routes, rules = documents(run(["ip", "-j", "-d", "-batch", "-"], queries, namespace))
     (routes6,) = documents(run(["ip", "-j", "-d", "-6", "route", "show"], netns=namespace))
     return Inside(
         links={link["ifname"]: link for link in links if link["ifname"].startswith(_OURS)},
         routes=frozenset([*_foreign_routes(routes, 4), *_foreign_routes(routes6, 6)]),
+        rules=frozenset(_rules(rules)),
     )
+
+
+def _rules(rules: Iterable[Mapping[str, Any]]) -> Iterable[Rule]:
+    for rule in rules:
+        if rule["priority"] in (gateways.SPECIFIC, gateways.MARKED, gateways.OWN):
+            mark = int(rule.get("fwmark", "0"), 16)
+            source = "" if rule["src"] == "all" else rule["src"]
+            yield Rule(rule["priority"], str(rule["table"]), mark, source)
 
 
 def documents(text: str) -> list[list[dict[str, Any]]]:
@@ -55,12 +68,14 @@ def documents(text: str) -> list[list[dict[str, Any]]]:
 
 
 def _foreign_routes(routes: Iterable[Mapping[str, Any]], version: int) -> Iterable[tuple[str, str]]:
+    """Yield (destination, next hops) of the routes that agents make."""
     for route in routes:
         if route.get("protocol") == "static":
             destination = _DEFAULT[version] if route["dst"] == "default" else route["dst"]
             if "/" not in destination:
                 destination += "/32" if version == 4 else "/128"
-            yield destination, route.get("gateway", "")
+            hops = route.get("nexthops") or [route]
+            yield destination, ",".join(hop.get("gateway", "") for hop in hops)
 
 
 def remove_ports(devices: Sequence[Device], links: Taps) -> list[str]:
@@ -160,17 +175,36 @@ def _addresses(link: Mapping[str, Any]) -> dict[str, int]:
 
 def set_routes(twin: Twin, inside: Inside) -> dict[str, list[str]]:
     """Return the commands in the namespace that set the routes: destination -> commands."""
-    wanted = {(route.destination, route.nexthop): route for route in twin.kernel.routes}
+    wanted = {route.key: route for route in twin.kernel.routes}
     commands: dict[str, list[str]] = {}
-    for destination, nexthop in sorted(inside.routes - wanted.keys()):
-        via = f" via {nexthop}" if nexthop else ""
+    for destination, nexthops in sorted(inside.routes - wanted.keys()):
+        via = f" via {nexthops}" if nexthops and "," not in nexthops else ""
         commands.setdefault(destination, []).append(f"route delete {destination}{via} proto static")
-    for (destination, nexthop), route in wanted.items():
-        if (destination, nexthop) not in inside.routes:
-            commands.setdefault(destination, []).append(_add(route))
+    for route in wanted.values():
+        if route.key not in inside.routes:
+            commands.setdefault(route.destination, []).append(_add(route))
     return commands
 
 
 def _add(route: Route) -> str:
     through = f" dev {route.device} onlink" if route.device else ""
-    return f"route replace {route.destination} via {route.nexthop}{through} proto static"
+    if not route.others:
+        return f"route replace {route.destination} via {route.nexthop}{through} proto static"
+    hops = [f"nexthop via {route.nexthop}{through}"]
+    hops += [f"nexthop via {nexthop} dev {device} onlink" for nexthop, device in route.others]
+    return f"route replace {route.destination} proto static {' '.join(hops)}"
+
+
+def set_ways(ways: Ways, inside: Inside) -> list[str]:
+    """Return the commands in the namespace that have packets take the right gateway; routes before rules."""
+    commands = [f"route replace {route}" for route in ways.routes]
+    commands += [f"rule add {_rule(one)}" for one in ways.rules if one not in inside.rules]
+    gone = sorted(inside.rules - {*ways.rules}, key=_rule)
+    return [*commands, *(f"rule delete {_rule(one)}" for one in gone)]
+
+
+def _rule(rule: Rule) -> str:
+    words = f"pref {rule.preference} from {rule.source or 'all'}"
+    words += f" fwmark {rule.mark}" if rule.mark else ""
+    only_specific = " suppress_prefixlength 0" if rule.preference == gateways.SPECIFIC else ""
+    return f"{words} lookup {rule.table}{only_specific}"

@@ -249,6 +249,7 @@ class Routers:
             kernel.wait_for_bridges([device.tap for device in added])
         ip.batch(kernel.set_ports(devices, inside.links), twin.namespace)
         failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
+        ip.batch(kernel.set_ways(twin.kernel.ways, inside), twin.namespace)
         done = before.kernel.services if before else None
         failed.update(serving.build(twin.kernel.services, done, twin.namespace))
         radvd.ensure(

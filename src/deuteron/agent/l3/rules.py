@@ -7,8 +7,8 @@ over gets packets of connections that it does not know yet: it never answers the
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from deuteron.agent import names
-from deuteron.agent.l3 import forwardings
+from deuteron.agent.l3 import forwardings, gateways
+from deuteron.agent.l3.gateways import Outside
 from deuteron.plan.units import FloatingIP, Router
 
 TABLE = "deuteron"
@@ -20,22 +20,23 @@ gone, and it is not, another one or a twin goes on."""
 def render(router: Router, floating_ips: Iterable[FloatingIP]) -> str:
     """Return what replaces a router's table, in one transaction."""
     floating_ips = sorted(floating_ips, key=lambda f: (f.floating_ip, f.fixed_ip))
-    translation = _translation(router, floating_ips)
+    outsides = gateways.of(router, floating_ips)
+    translation = _translation(router, floating_ips, outsides)
     return f"""\
 table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
   chain input {{
     type filter hook input priority filter; policy accept;
-{_input(router)}  }}
+{_input(outsides)}  }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
-{_forward(router, floating_ips)}  }}
+{_forward(router, outsides)}  }}
   chain output {{
     type filter hook output priority filter; policy accept;
     {_NO_GOODBYE}
   }}
-{translation}}}
+{gateways.marking(outsides)}{translation}}}
 """
 
 
@@ -53,74 +54,86 @@ table inet {TABLE} {{
 """
 
 
-def _forward(router: Router, floating_ips: Sequence[FloatingIP]) -> str:
+def _forward(router: Router, outsides: Sequence[Outside]) -> str:
     """Return what keeps packets in that ought to be translated and cannot be.
 
     Between networks, and where nothing is translated, the two directions may take different ways: packets of
     which only one direction comes by here are no worse for it.
     """
-    if not router.gateway or not (router.snat or floating_ips):
+    if not (router.snat or any(one.floating_ips for one in outsides)) or not outsides:
         return ""
-    device = names.gateway_device(router.gateway.id)
-    return f'    oifname "{device}" meta nfproto ipv4 ct state invalid drop\n'
+    return f"    oifname {gateways.devices(outsides)} meta nfproto ipv4 ct state invalid drop\n"
 
 
-def _input(router: Router) -> str:
-    if not router.gateway:
+def _input(outsides: Sequence[Outside]) -> str:
+    if not outsides:
         return ""
-    device = names.gateway_device(router.gateway.id)
+    devices = gateways.devices(outsides)
     lines = [
-        f'iifname "{device}" meta l4proto {{ icmp, ipv6-icmp }} accept',
-        f'iifname "{device}" drop',
+        f"iifname {devices} meta l4proto {{ icmp, ipv6-icmp }} accept",
+        f"iifname {devices} drop",
     ]
     for version, word in ((4, "ip"), (6, "ip6")):
-        found = [str(a) for a in gateway_addresses(router) if a.version == version]
+        found = [str(a) for one in outsides for a in one.addresses if a.version == version]
         if found:
             lines.append(f"{word} daddr {{ {', '.join(found)} }} meta l4proto {{ tcp, udp }} drop")
     return "".join(f"    {line}\n" for line in lines)
 
 
-def gateway_addresses(router: Router) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """Return the addresses of a router's gateway port, in order."""
-    return [ipaddress.ip_interface(text).ip for text in router.gateway.addresses] if router.gateway else []
-
-
-def _translation(router: Router, floating_ips: Sequence[FloatingIP]) -> str:
-    outside = next((str(a) for a in gateway_addresses(router) if a.version == 4), None)
-    if router.gateway is None or outside is None:
+def _translation(router: Router, floating_ips: Sequence[FloatingIP], outsides: Sequence[Outside]) -> str:
+    usable = [one for one in outsides if one.address]
+    if not usable:
         return ""
-    device = names.gateway_device(router.gateway.id)
-    whole = [f for f in floating_ips if f.fixed_ip]
+    devices = gateways.devices(outsides)
     forwarded = forwardings.maps(floating_ips)
-    to_fixed = {f.floating_ip: f.fixed_ip for f in whole}
-    to_floating: dict[str, str] = {}
-    for floating_ip in whole:
-        to_floating.setdefault(floating_ip.fixed_ip, floating_ip.floating_ip)
-    snat = f"    meta nfproto ipv4 snat ip to {outside}\n" if router.snat else ""
+    to_fixed = {f.floating_ip: f.fixed_ip for f in floating_ips if f.fixed_ip}
+    to_floating = "".join(
+        f"""\
+  map {_floating(one)} {{
+    type ipv4_addr : ipv4_addr
+{_elements(_to_floating(one))}  }}
+"""
+        for one in usable
+    )
+    hairpin = "".join(f"    snat ip to ip saddr map @{_floating(one)}\n" for one in usable)
     return f"""\
   map floating_to_fixed {{
     type ipv4_addr : ipv4_addr
 {_elements(to_fixed)}  }}
-  map fixed_to_floating {{
-    type ipv4_addr : ipv4_addr
-{_elements(to_floating)}  }}
-{forwarded}  chain prerouting {{
+{to_floating}{forwarded}  chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
 {forwardings.IN if forwarded else ""}\
     dnat ip to ip daddr map @floating_to_fixed
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    iifname != "{device}" oifname != "{device}" ct status dnat goto hairpin
-    oifname != "{device}" return
+    iifname != {devices} oifname != {devices} ct status dnat goto hairpin
+    oifname != {devices} return
 {forwardings.OUT if forwarded else ""}\
-    snat ip to ip saddr map @fixed_to_floating
-{snat}  }}
+{"".join(_leaving(one, router.snat, alone=len(outsides) == 1) for one in usable)}  }}
   chain hairpin {{
-    snat ip to ip saddr map @fixed_to_floating
-    meta nfproto ipv4 snat ip to {outside}
+{hairpin}    meta nfproto ipv4 snat ip to {usable[0].address}
   }}
 """
+
+
+def _leaving(one: Outside, snat: bool, alone: bool) -> str:
+    """Return what becomes of the source of what leaves by a gateway."""
+    by = "" if alone else f'oifname "{one.device}" '
+    translated = f"    {by}meta nfproto ipv4 snat ip to {one.address}\n" if snat else ""
+    return f"    {by}snat ip to ip saddr map @{_floating(one)}\n{translated}"
+
+
+def _floating(one: Outside) -> str:
+    return "fixed_to_floating" if one.number == 1 else f"fixed_to_floating_{one.number}"
+
+
+def _to_floating(one: Outside) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for floating_ip in one.floating_ips:
+        if floating_ip.fixed_ip:
+            found.setdefault(floating_ip.fixed_ip, floating_ip.floating_ip)
+    return found
 
 
 def _elements(mapping: dict[str, str]) -> str:

@@ -24,7 +24,9 @@ class Services:
     """What is wanted in a router's namespace."""
 
     device: str = ""
-    """The gateway's; without one there are only helpers."""
+    """The first gateway's; without one there are only helpers."""
+    others: tuple[str, ...] = ()
+    """Those of other gateways."""
     helpers: tuple[Helper, ...] = ()
     closed: tuple[str, ...] = ()
     """IPv6 prefixes into which only what is proxied comes from outside."""
@@ -47,6 +49,7 @@ def of(router: Router) -> Services:
     closed = sorted({str(one.network) for one in found if one.version == 6})
     return Services(
         device=names.gateway_device(router.gateway.id),
+        others=tuple(names.gateway_device(one.port.id) for one in router.more_gateways),
         helpers=wanted.helpers,
         closed=tuple(closed) if wanted.ndp_proxy else (),
         proxied=tuple(str(ipaddress.IPv6Address(one)) for one in wanted.proxied),
@@ -154,13 +157,17 @@ def render_meters(services: Services, present: Collection[str]) -> str:
         name = counter(meter.id)
         for rule in sorted(meter.rules, key=lambda one: not one.excluded):
             act = "return" if rule.excluded else f'counter name "{name}" return'
-            lines.append(f"add rule inet {{0}} {name} {_match(services.device, rule)} {act}")
+            lines.append(f"add rule inet {{0}} {name} {_match(services, rule)} {act}")
         lines.append(f"add rule inet {{0}} forward jump {name}")
     return "".join(line.format(METERS) + "\n" for line in lines)
 
 
-def _match(device: str, rule: MeterRule) -> str:
-    words = [f'{"iifname" if rule.direction == "ingress" else "oifname"} "{device}"']
+def _match(services: Services, rule: MeterRule) -> str:
+    device = f'"{services.device}"'
+    if services.others:
+        quoted = ", ".join([device, *(f'"{other}"' for other in services.others)])
+        device = f"{{{{ {quoted} }}}}"  # a pair of braces more: the command is formatted once more
+    words = [f"{'iifname' if rule.direction == 'ingress' else 'oifname'} {device}"]
     for end, prefix in (("saddr", rule.source), ("daddr", rule.destination)):
         if prefix is not None:
             net = ipaddress.ip_network(prefix)

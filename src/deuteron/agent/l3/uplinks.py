@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deuteron.agent import names
 from deuteron.agent.context import Context
-from deuteron.agent.l3 import questions
+from deuteron.agent.l3 import gateways, questions
 from deuteron.plan.units import Network, Router, Unit, UplinkReport
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ class Uplinks:
     def put(self, unit: Unit) -> None:
         """Note a router's next hops, and by which device a network is reached."""
         if isinstance(unit, Router):
-            ways = {(unit.gateway.network, hop) for hop in unit.nexthops} if unit.gateway else set()
-            self._routers[unit.id] = ways
+            outsides = gateways.of(unit)
+            self._routers[unit.id] = {(one.port.network, hop) for one in outsides for hop in one.nexthops}
         elif isinstance(unit, Network) and (device := self._mappings.get(unit.physical_network or "")):
             self._networks[unit.id] = device
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deuteron.agent import names
-from deuteron.agent.l3 import advertisements, rules, services
+from deuteron.agent.l3 import advertisements, gateways, rules, services
+from deuteron.agent.l3.gateways import Outside, Ways
 from deuteron.agent.l3.services import Services
 from deuteron.agent.l3.switch import records
 from deuteron.plan.units import FloatingIP, Router, RouterPort
@@ -48,7 +49,8 @@ class Device:
 
 
 _BEHIND = 512
-"""The metric of an interface beside which there is a port for distributed parts: that one is used."""
+"""The metric of an interface beside which there is a port for distributed parts, and of gateways beside the
+first: that one is used."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,13 @@ class Route:
     nexthop: str
     device: str | None
     """Set when the next hop may lie outside the device's subnets."""
+    others: tuple[tuple[str, str], ...] = ()
+    """(next hop, device) besides, among which connections are spread."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The destination and the next hops, as the kernel shows them."""
+        return self.destination, ",".join([self.nexthop, *(nexthop for nexthop, _ in self.others)])
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class Kernel:
     rules: str
     radvd: str
     services: Services
+    ways: Ways
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,8 @@ def namespace(router: Router) -> str:
 
 def twin(router: Router, floating_ips: Sequence[FloatingIP]) -> Twin:
     """Return what the kernel must hold for a router; raises ValueError when an address is none."""
-    devices = tuple(_devices(router, floating_ips))
+    outsides = gateways.of(router, floating_ips)
+    devices = tuple(_devices(router, outsides))
     record = records.Router(
         id=router.id,
         number=router.number,
@@ -119,24 +130,26 @@ def twin(router: Router, floating_ips: Sequence[FloatingIP]) -> Twin:
     besides = services.of(router)
     held = Kernel(
         devices=devices,
-        routes=tuple(_routes(router)),
+        routes=tuple(_routes(router, outsides)),
         rules=rules.render(router, floating_ips) + services.removal(besides),
         radvd=advertisements.render(router.interfaces),
         services=besides,
+        ways=gateways.ways(outsides),
     )
     return Twin(held, record)
 
 
-def _devices(router: Router, floating_ips: Sequence[FloatingIP]) -> list[Device]:
+def _devices(router: Router, outsides: Sequence[Outside]) -> list[Device]:
     found = []
     beside = {port.network for port in router.snat_ports}
     for port in router.interfaces:
         metric = _BEHIND if port.network in beside else 0
         found.append(device(port, names.internal_device(port.id), names.tap(port.id), metric=metric))
     found += [device(port, names.snat_device(port.id), names.tap(port.id)) for port in router.snat_ports]
-    if gateway := router.gateway:
-        extra = sorted({f"{ipaddress.IPv4Address(f.floating_ip)}/32" for f in floating_ips})
-        found.append(device(gateway, names.gateway_device(gateway.id), names.tap(gateway.id), extra))
+    for one in outsides:
+        extra = sorted({f"{ipaddress.IPv4Address(f.floating_ip)}/32" for f in one.floating_ips})
+        metric = _BEHIND + one.number if one.number > 1 else 0
+        found.append(device(one.port, one.device, names.tap(one.port.id), extra, metric))
     return found
 
 
@@ -155,13 +168,16 @@ def device(port: RouterPort, inside: str, tap: str, extra: Sequence[str] = (), m
     )
 
 
-def _routes(router: Router) -> list[Route]:
+def _routes(router: Router, outsides: Sequence[Outside]) -> list[Route]:
     found = []
-    if router.gateway:
-        out = names.gateway_device(router.gateway.id)
-        for nexthop in router.nexthops:
+    for one in outsides[:1]:
+        for nexthop in one.nexthops:
             everything = "::/0" if ":" in nexthop else "0.0.0.0/0"
-            found.append(Route(everything, nexthop, out))
+            found.append(Route(everything, nexthop, one.device))
+    if router.multipath and (spread := [(o.nexthop, o.device) for o in outsides if o.nexthop]):
+        (nexthop, out), *others = spread
+        found = [route for route in found if ":" in route.nexthop]
+        found.append(Route("0.0.0.0/0", nexthop, out, tuple(others)))
     for destination, nexthop in router.routes:
         found.append(Route(str(ipaddress.ip_network(destination)), str(ipaddress.ip_address(nexthop)), None))
     return found

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deuteron.agent import names
+from deuteron.agent.l3 import gateways
 from deuteron.agent.qos import shaping
 from deuteron.agent.qos.shaping import HANDLE, PREFERENCE, Bucket
 from deuteron.plan.units import FloatingIP, Limit, Router, RouterPort
@@ -48,17 +49,19 @@ def ways(id_: str, router: Router | None, floating_ips: Iterable[FloatingIP]) ->
 
     There may be none of its central part (no router, or one without a gateway).
     """
-    gateway = router.gateway if router else None
-    central = _central(router, gateway) if router and gateway else None
+    floating_ips = list(floating_ips)
+    outsides = gateways.of(router, [one for one in floating_ips if not one.distributed]) if router else ()
     found: dict[Way, dict[str, Sequence[Limit]]] = {}
-    if router and gateway and central:
-        own = [address.partition("/")[0] for address in gateway.addresses if ":" not in address]
-        found[central] = dict.fromkeys(own[:1], router.limits)
+    for outside in outsides:
+        assert router is not None
+        limits = found.setdefault(_central(router, outside.port), {})
+        if outside.address:
+            limits[outside.address] = router.limits
+        limits.update((one.floating_ip, one.limits) for one in outside.floating_ips)
     for one in floating_ips:
-        way = _distributed(id_) if one.distributed else central
-        if way:
-            found.setdefault(way, {})[one.floating_ip] = one.limits
-    mtu = gateway.mtu if gateway else _MTU
+        if one.distributed:
+            found.setdefault(_distributed(id_), {})[one.floating_ip] = one.limits
+    mtu = outsides[0].port.mtu if outsides else _MTU
     return {way: Wanted(_of("egress", of, mtu), _of("ingress", of, mtu)) for way, of in found.items()}
 
 
