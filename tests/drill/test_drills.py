@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from deuteron.drill import report, stage, step
+from deuteron.drill import planned, report, stage, step
 from deuteron.drill.catalogue import DRILLS
+from deuteron.drill.stage import Stage
 from deuteron.drill.step import Drilled
+from deuteron.drill.underlay import Watch
 from deuteron.drill.walk import walk
 from deuteron.lab import lab as labs
 from deuteron.lab import scene
@@ -46,7 +48,41 @@ def test_a_broken_invariant_is_seen_and_told(drilled: Drilled) -> None:
     element = f"bridge deuteron_gate standby {{ {number} }}"
     stage.run(built.lab, standby, "sh", "-c", f"nft 'delete element {element}'")
     try:
-        assert any("2 twins forward" in text for text in step.look(drilled))
+        found = step.look(drilled)
+        assert any("2 twins forward" in text for text in found), found
     finally:
         stage.run(built.lab, standby, "sh", "-c", f"nft 'add element {element}'")
     assert step.look(drilled) == []
+
+
+def test_two_places_that_answer_for_a_floating_ip_are_seen_and_told(drilled: Drilled) -> None:
+    """Somebody gives a compute host the address, too."""
+    built = drilled.stage
+    address = (f"{built.central_ip}/32", "dev", "eth-ext")
+    stage.run(built.lab, "compute1", "ip", "address", "add", *address)
+    try:
+        found = step.look(drilled)
+        (told,) = [text for text in found if text.startswith(f"floating IP {built.central_ip} is answered")]
+        assert "compute1" in told
+    finally:
+        stage.run(built.lab, "compute1", "ip", "address", "delete", *address)
+    assert step.look(drilled) == []
+
+
+def test_a_gateway_that_leaves_its_host_is_seen_and_told(drilled: Drilled) -> None:
+    """On a host of a distributed router somebody deletes the table that keeps the gateways on it."""
+    built = drilled.stage
+    planned.convert(built, "dvr-ha")
+    assert stray(built, "true") == []
+    found = stray(built, "nft delete table bridge deuteron_dvr")
+    assert any(text.startswith("compute1 sent") and "about the gateway" in text for text in found), found
+
+
+def stray(built: Stage, script: str) -> list[str]:
+    """Do something to a host, and return what the watch hears while its instance asks for its gateway."""
+    stage.run(built.lab, "compute1", "sh", "-c", script)
+    with Watch(built) as watch:
+        watch.begin()
+        ask = "ip neighbour flush dev eth0; ping -n -q -c 1 -W 1 10.1.0.1; ping -n -q -c 1 -W 1 $1"
+        stage.run(built.lab, stage.CLIENT, "sh", "-c", ask, "sh", built.addresses[stage.NEIGHBOUR])
+        return watch.end()
