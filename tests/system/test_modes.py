@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deuteron.lab import enter
+from deuteron.lab import enter, trace
 from deuteron.lab import lab as labs
+from deuteron.lab.scene import INTERNET
 from tests.system.cloud import Standard, Traffic
 
 pytestmark = pytest.mark.lab
@@ -51,8 +52,23 @@ def test_a_router_becomes_something_else_under_traffic(built: Standard, mode: st
     status = built.cloud.api.get("/v1/status")
     assert status["routers"][0]["active"] == active, "its central part stays where it is"
     assert status["problems"] == []
+    packets_go_as_they_should(built, mode, active)
     if mode == "dvr-ha":
         what_hosts_share_stays_on_them(built)
+
+
+def packets_go_as_they_should(built: Standard, mode: str, active: str) -> None:
+    """Those that the distributed parts take care of do not pass the host of the central part."""
+    passed = () if mode.startswith("dvr") else (active,)
+    ways = {
+        ("vm2", built.addresses["vm3"]): ("compute2", *passed, "compute1"),
+        ("vm2", INTERNET): ("compute2", active, "outside"),
+        ("outside", built.floating_ip): ("outside", *passed, "compute1"),
+    }
+    for (source, target), hosts in ways.items():
+        found = trace.trace(built.cloud.lab, source, target)
+        assert (found.answered, found.there.hosts) == (True, hosts), trace.describe(found)
+        assert found.back.hosts == hosts[::-1], trace.describe(found)
 
 
 def what_hosts_share_stays_on_them(built: Standard) -> None:

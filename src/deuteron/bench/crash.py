@@ -40,7 +40,7 @@ def _cut(stage: Stage) -> dict[str, Flow]:
     host = labs.settled(stage.client, stage.router, CANDIDATES)
     time.sleep(SETTLE_SECONDS)
     started = _started(stage.client, host)
-    with Flows(stage) as flows:
+    with Flows(stage.lab.name, stage.ways) as flows:
         time.sleep(LEAD_SECONDS)
         stage.lab.verb("power-off", host)
         time.sleep(AFTER_SECONDS)

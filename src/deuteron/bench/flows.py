@@ -1,11 +1,9 @@
-"""Traffic through a redundant router, in both directions, and how it took what happened meanwhile."""
+"""Traffic through a router, and how it took what happened meanwhile."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deuteron.bench.labs import OUTSIDE, OUTSIDE_HOST
-from deuteron.bench.stage import INSIDE, Stage
 from deuteron.lab.probing import Prober
 from deuteron.lab.state import Lab
 
@@ -26,16 +24,14 @@ class Flow:
 
 
 class Flows:
-    """Probes that run as long as the `with` block: from an instance outwards (SNAT), and to a floating IP."""
+    """Probes by UDP and TCP on each way, name -> (who sends, address), as long as the `with` block."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, lab: str, ways: Mapping[str, tuple[str, str]]) -> None:
         """Start, and return when everything is answered. Raises LabError."""
-        lab = Lab(stage.lab.name)
-        floating = stage.floating_ip
         self._probers: dict[str, Prober] = {}
         try:
-            self._probers["SNAT"] = Prober(lab, INSIDE, [f"udp:{OUTSIDE}", f"tcp:{OUTSIDE}"])
-            self._probers["floating IP"] = Prober(lab, OUTSIDE_HOST, [f"udp:{floating}", f"tcp:{floating}"])
+            for name, (place, address) in ways.items():
+                self._probers[name] = Prober(Lab(lab), place, [f"udp:{address}", f"tcp:{address}"])
             for prober in self._probers.values():
                 prober.wait_ready()
         except BaseException:

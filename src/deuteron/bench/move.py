@@ -44,7 +44,7 @@ def _move(stage: Stage) -> Move:
     active = labs.settled(stage.client, stage.router, CANDIDATES)
     hosts = sorted(labs.ha_states(stage.client, stage.router))
     target = hosts[(hosts.index(active) + 1) % len(hosts)]
-    with Flows(stage) as flows:
+    with Flows(stage.lab.name, stage.ways) as flows:
         time.sleep(AROUND_SECONDS)
         started = time.monotonic()
         made = stage.client.post(f"/v1/routers/{stage.router}/move", {"host": target})["move"]

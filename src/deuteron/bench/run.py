@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deuteron.bench import api, crash, modes, move, plans, rule, scale, steady, storm
+from deuteron.bench import api, crash, modes, move, plans, rule, scale, steady, storm, ways
 from deuteron.bench.figures import Group
 from deuteron.bench.processes import BenchError
 from deuteron.bench.report import document, table
@@ -25,6 +25,7 @@ GROUPS: dict[str, tuple[Measure, int]] = {
     "scale": (scale.measure, 1),
     "steady": (steady.measure, 10),
     "storm": (storm.measure, 3),
+    "ways": (ways.measure, 3),
 }
 """Each group, and how many runs of it make its figures when nobody says."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from deuteron.bench import labs
-from deuteron.bench.labs import COMPUTE, Lab
+from deuteron.bench.labs import COMPUTE, OUTSIDE, OUTSIDE_HOST, Lab
 from deuteron.lab.client import Client
 
 CANDIDATES = 3
@@ -20,6 +20,11 @@ class Stage:
     client: Client
     router: str
     floating_ip: str
+
+    @property
+    def ways(self) -> dict[str, tuple[str, str]]:
+        """Return how it is used: name -> (who sends, address)."""
+        return {"SNAT": (INSIDE, OUTSIDE), "floating IP": (OUTSIDE_HOST, self.floating_ip)}
 
 
 def build(lab: Lab) -> Stage:

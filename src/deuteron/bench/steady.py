@@ -44,7 +44,7 @@ def _promotions(stage: Stage) -> int:
 
 
 def _minute(stage: Stage) -> dict[str, Flow]:
-    with Flows(stage) as flows:
+    with Flows(stage.lab.name, stage.ways) as flows:
         time.sleep(MINUTE)
         return flows.stop()
 

@@ -2,8 +2,9 @@
 
 Groups: api (calls of the HTTP API), crash (power cuts), modes (from each mode of a router to each other),
 move (planned moves), plan (what hosts are told of a port), rule (a security group's rule on 1,000 ports),
-scale (25 and 200 routers), steady (nothing happens, on a busy machine), storm (500 instances at once); all
-when none is named. The exit status says whether all was measured, not whether bounds were kept.
+scale (25 and 200 routers), steady (nothing happens, on a busy machine), storm (500 instances at once), ways
+(which way packets take in each mode of a router, and what it costs); all when none is named. The exit status
+says whether all was measured, not whether bounds were kept.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from deuteron.cli import interrupts
 
-GROUPS = ("api", "crash", "modes", "move", "plan", "rule", "scale", "steady", "storm")
+GROUPS = ("api", "crash", "modes", "move", "plan", "rule", "scale", "steady", "storm", "ways")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,12 +19,12 @@ BOX, ROW = 46, 58
 TOP = 56
 """Where the first row of boxes begins: below title and names of hosts."""
 WIRE, LANE = 34, 6
-LINE = 16
+LINE, RADIUS = 16, 9
 KINDS = ("qrouter", "snat", "fip")
 """The namespaces that are drawn, from top to bottom, below the instances and above the bridges."""
 WIRES: tuple[NetworkName, ...] = ("underlay", "external")
 _COLOURS = {"underlay": "#4a7ab5", "external": "#3d8b57"}
-_WAY, _INK, _DIM = "#c2410c", "#1f2937", "#9ca3af"
+_WAY, _INK, _DIM, _LIT = "#c2410c", "#1f2937", "#9ca3af", "#fff7ed"
 _DEVICE = re.compile(r"\b(tap|qr-|qg-|sg-|fg-|dvr|rfp-|fpr-|brq)[0-9a-f]{8}-[0-9a-f]{2}\b")
 _NAMESPACE = re.compile(rf"\b({'|'.join(KINDS)})-[0-9a-f]{{8}}\b")
 
@@ -49,6 +49,11 @@ class Stop:
     box: Box
     x: float
 
+    @property
+    def y(self) -> float:
+        """The middle of its number."""
+        return self.box.y + BOX - 15
+
 
 def draw(traced: Trace) -> str:
     """Return the picture of the way there, and both ways in words below it."""
@@ -66,10 +71,11 @@ def draw(traced: Trace) -> str:
         ' font-family="ui-monospace, monospace" font-size="11">',
         f"<title>{escape(_title(traced))}</title>",
         f'<rect width="{width:g}" height="{height:g}" fill="#fff"/>',
-        _text(MARGIN, 20, _title(traced), size=14, weight="bold"),
+        _text(MARGIN, 20, _title(traced), more=' font-size="14" font-weight="bold"'),
         *_columns(places, levels, ground),
-        *_ways(stops, levels),
         *(_box(box, any(stop.box == box for stop in stops)) for box in boxes.values()),
+        *_ways(stops, levels),
+        *(_label(box, any(stop.box == box for stop in stops)) for box in boxes.values()),
         *(_circle(stop) for stop in stops),
         *(_text(MARGIN, text_top + LINE * index, line) for index, line in enumerate(words)),
         "</svg>",
@@ -98,7 +104,7 @@ def _boxes(places: Sequence[Place]) -> dict[tuple[str, str], Box]:
         rows += [("", "")] * (instances - len(rows))
         for kind in kinds:
             rows.append((_of(place, kind), kind))
-        rows.append(("", "bridges" if "underlay" in place.networks else "the internet"))
+        rows.append(("", trace.title("")))
         for row, (space, label) in enumerate(rows):
             if space or row == len(rows) - 1:
                 found[place.host, space] = Box(place.host, space, x, TOP + ROW * row, label)
@@ -131,7 +137,7 @@ def _columns(places: Sequence[Place], levels: Mapping[NetworkName, float], groun
             f'<rect x="{x - 5:g}" y="{TOP - 24}" width="{COLUMN + 10}" height="{ground - TOP + 32:g}"'
             ' rx="6" fill="#f3f4f6"/>'
         )
-        yield _text(x + 2, TOP - 9, place.host, weight="bold")
+        yield _text(x + 2, TOP - 9, place.host, more=' font-weight="bold"')
         for offset, wire in enumerate(WIRES):
             if wire in place.networks:
                 at = x + 6 + 6 * offset
@@ -139,43 +145,43 @@ def _columns(places: Sequence[Place], levels: Mapping[NetworkName, float], groun
     right = MARGIN + len(places) * (COLUMN + GAP) - GAP
     for wire, y in levels.items():
         yield _line(f"M{MARGIN} {y:g}H{right:g}", _COLOURS[wire], 2)
-        yield _text(right, y + 12, wire, colour=_COLOURS[wire], anchor="end")
+        yield _text(right, y + 12, wire, colour=_COLOURS[wire], more=' text-anchor="end"')
 
 
 def _ways(stops: Sequence[Stop], levels: Mapping[NetworkName, float]) -> Iterator[str]:
     lanes = dict.fromkeys(levels, 0)
     yield (
-        '<marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7"'
+        '<marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="5" markerHeight="5"'
         ' orient="auto">'
         f'<path d="M0 0L8 4L0 8z" fill="{_WAY}"/></marker>'
     )
     for before, after in pairwise(stops):
         if before.box.host == after.box.host:
-            up = after.box.y < before.box.y
-            start, end = (before.box.y, after.box.y + BOX) if up else (before.box.y + BOX, after.box.y)
-            path = f"M{after.x:g} {start:g}V{end:g}"
+            path = f"M{before.x:g} {before.y:g}H{after.x:g}"
+            end = after.y + RADIUS if after.y < before.y else after.y - RADIUS
         else:
             wire: NetworkName = "underlay" if before.visit.tunnels else "external"
             lanes[wire] += 1
-            y = levels[wire] - LANE * lanes[wire]
-            start, end = before.box.y + BOX, after.box.y + BOX
-            path = f"M{before.x:g} {start:g}V{y:g}H{after.x:g}V{end:g}"
-        yield _line(path, _WAY, 2, ' marker-end="url(#head)"')
+            path = f"M{before.x:g} {before.y:g}V{levels[wire] - LANE * lanes[wire]:g}H{after.x:g}"
+            end = after.y + RADIUS
+        yield _line(f"{path}V{end:g}", _WAY, 2, ' marker-end="url(#head)"')
 
 
 def _box(box: Box, visited: bool) -> str:
-    colour, fill = (_INK, "#fff7ed") if visited else (_DIM, "#fff")
-    return (
-        f'<rect x="{box.x:g}" y="{box.y:g}" width="{COLUMN}" height="{BOX}" rx="4" fill="{fill}"'
-        f' stroke="{colour}"/>' + _text(box.x + 6, box.y + 14, box.label, colour=colour)
-    )
+    colour, fill = (_INK, _LIT) if visited else (_DIM, "#fff")
+    size = f'width="{COLUMN}" height="{BOX}"'
+    return f'<rect x="{box.x:g}" y="{box.y:g}" {size} rx="4" fill="{fill}" stroke="{colour}"/>'
+
+
+def _label(box: Box, visited: bool) -> str:
+    halo = f' paint-order="stroke" stroke="{_LIT if visited else "#fff"}" stroke-width="4"'
+    return _text(box.x + 6, box.y + 14, box.label, colour=_INK if visited else _DIM, more=halo)
 
 
 def _circle(stop: Stop) -> str:
-    y = stop.box.y + BOX - 15
     return (
-        f'<circle cx="{stop.x:g}" cy="{y:g}" r="9" fill="{_WAY}"/>'
-        f'<text x="{stop.x:g}" y="{y + 4:g}" fill="#fff" text-anchor="middle">{stop.number}</text>'
+        f'<circle cx="{stop.x:g}" cy="{stop.y:g}" r="{RADIUS}" fill="{_WAY}"/>'
+        f'<text x="{stop.x:g}" y="{stop.y + 4:g}" fill="#fff" text-anchor="middle">{stop.number}</text>'
     )
 
 
@@ -193,12 +199,7 @@ def _plain(cell: str) -> str:
     return _NAMESPACE.sub(r"\1", _DEVICE.sub(r"\1…", cell))
 
 
-def _text(
-    x: float, y: float, text: str, *, colour: str = _INK, size: int = 0, weight: str = "", anchor: str = ""
-) -> str:
-    more = f' font-size="{size}"' if size else ""
-    more += f' font-weight="{weight}"' if weight else ""
-    more += f' text-anchor="{anchor}"' if anchor else ""
+def _text(x: float, y: float, text: str, *, colour: str = _INK, more: str = "") -> str:
     return f'<text x="{x:g}" y="{y:g}" fill="{colour}"{more} xml:space="preserve">{escape(text)}</text>'
 
 
