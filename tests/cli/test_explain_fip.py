@@ -1,7 +1,9 @@
 """Where a floating IP is served, as people are told."""
 
 import json
+import re
 
+from deuteron.resources import operations, registry
 from tests.cli.conftest import Command
 from tests.placement.cloud import Cloud
 
@@ -22,6 +24,23 @@ def build(cloud: Cloud) -> dict[str, str]:
         port = cloud.create("ports", **values)["id"]
         floating = cloud.create("floatingips", floating_network_id=external["id"], port_id=port)
         made[name] = floating["floating_ip_address"]
+    vip = cloud.create("ports", network_id=inside["id"])
+    (address,) = (one["ip_address"] for one in vip["fixed_ips"])
+    pair = {"allowed_address_pairs": [{"ip_address": address}]}
+    instance = next(one for one in cloud.list("ports") if one["binding:host_id"] == "compute1")
+    cloud.update("ports", instance["id"], **pair)
+    floating = cloud.create("floatingips", floating_network_id=external["id"], port_id=vip["id"])
+    made["shared"] = floating["floating_ip_address"]
+    floating = cloud.create("floatingips", floating_network_id=external["id"])
+    forwarding = {"protocol": "tcp", "internal_port": 80, "external_port": 8080}
+    other = cloud.create("ports", network_id=inside["id"])
+    forwarding |= {
+        "internal_port_id": other["id"],
+        "internal_ip_address": other["fixed_ips"][0]["ip_address"],
+    }
+    resource = registry.load().resources["port_forwardings"]
+    cloud.call(lambda call: operations.create(call, resource, forwarding, parent=floating["id"]))
+    made["forwarded"] = floating["floating_ip_address"]
     made["free"] = cloud.create("floatingips", floating_network_id=external["id"])["floating_ip_address"]
     return made
 
@@ -40,6 +59,13 @@ def test_where_a_floating_ip_is_served_and_why(cloud: Cloud, deuteron: Command) 
     assert said.out.startswith(f"{made['old']} is served on net1, by the central part of router r1")
     assert "old has no agent with the role l3" in said.out
     assert "snat-" in said.out
+    said = deuteron("explain", "fip", made["shared"])
+    assert said.out.startswith(f"{made['shared']} is served on net1, by the central part of router r1")
+    assert "its port is not bound to any host" in said.out
+    assert "who has that address of ports on compute1" in said.out
+    said = deuteron("explain", "fip", made["forwarded"])
+    assert "it has forwarded ports" in said.out
+    assert re.search(r"leads to +tcp 8080 to 10\.0\.0\.\d+:80", said.out)
     said = deuteron("explain", "fip", made["free"])
     assert (said.status, said.out) == (1, f"{made['free']} is served nowhere: it leads to no port\n")
     assert deuteron("explain", "fip", "203.0.113.250").status == 2

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deuteron.plan import floating
+from deuteron.plan import distributed, floating
 from deuteron.plan import state as s
 from deuteron.plan import units as u
 from deuteron.plan.compute import units
@@ -260,6 +260,32 @@ def test_on_every_rung_each_instance_has_one_gateway_and_each_floating_ip_a_plac
     assert places["f1"] == [*(central if rung <= Rung.FLOATING else []), *([("c1", True)] if local else [])]
 
 
+def test_where_its_guest_may_appear_a_floating_ip_is_translated_and_not_answered_for(state: State) -> None:
+    """On the target before the guest comes, and on the source as long as its binding is there."""
+    there = state.hosts.get("c2")
+    assert there is not None
+    change(state, there, physical_networks=("external",))
+    state.replace(s.Port, "fg2", port("fg2", "ext", host="c2", device_owner=owners.AGENT_GATEWAY))
+    plans = Plans(state, "example.org")
+    for host in HOSTS:
+        plans.follow(host)
+
+    def ways(changed: s.Port) -> dict[str, tuple[bool, bool] | None]:
+        deltas = plans.apply([Change(s.Port, "vm1", changed)])
+        told = {host: delta["floatingip/f1"] for host, delta in deltas.items() if "floatingip/f1" in delta}
+        return {
+            host: (unit.distributed, unit.waiting) if isinstance(unit, u.FloatingIP) else None
+            for host, unit in told.items()
+        }
+
+    vm1 = port_of(state, "vm1")
+    assert ways(msgspec.structs.replace(vm1, waiting=("c2",))) == {"c2": (True, True)}
+    assert part(state, "c2").external == "ext"
+    moved = msgspec.structs.replace(vm1, host="c2", waiting=("c1",))
+    assert ways(moved) == {"c1": (True, True), "c2": (True, False)}
+    assert ways(msgspec.structs.replace(moved, waiting=())) == {"c1": None}
+
+
 facts = st.builds(
     floating.Facts,
     distributed=st.booleans(),
@@ -271,6 +297,69 @@ facts = st.builds(
     physical_networks=st.sampled_from([(), ("x",)]),
     prepared=st.booleans(),
 )
+
+
+MODES = ["legacy", "dvr", "dvr_snat", "dvr_no_external"]
+AT = st.sampled_from(["", *HOSTS])
+
+
+@given(
+    rung=st.sampled_from(list(Rung)),
+    modes=st.fixed_dictionaries(dict.fromkeys(HOSTS, st.sampled_from(MODES))),
+    without_external=st.sets(st.sampled_from(list(HOSTS))),
+    gateways=st.sets(st.sampled_from(list(HOSTS))),
+    bound=AT,
+    waiting=st.sets(st.sampled_from(list(HOSTS))),
+    own=st.booleans(),
+)
+def test_each_floating_ip_has_one_place(
+    rung: Rung,
+    modes: dict[str, str],
+    without_external: set[str],
+    gateways: set[str],
+    bound: str,
+    waiting: set[str],
+    own: bool,
+) -> None:
+    """Whoever answers for it: one host's distributed part, or the candidates of the central one, never none.
+
+    While it is handed over it is both; where its guest may appear, nobody answers. All that says where it is
+    says the same.
+    """
+    state = made(rung)
+    for name, mode in modes.items():
+        physical = () if name in without_external else ("external",)
+        row = state.hosts.get(name)
+        assert row is not None
+        dvr_mac = f"dvr-{name}" if mode != "legacy" else ""
+        change(state, row, agent_mode=mode, physical_networks=physical, dvr_mac=dvr_mac)
+        state.replace(s.Port, f"fg-{name}", None)
+        if name in gateways:
+            row_of = port(f"fg-{name}", "ext", host=name, device_owner=owners.AGENT_GATEWAY)
+            state.replace(s.Port, row_of.id, row_of)
+    state.replace(s.Port, "fg", None)
+    fixed = (("b4", "10.1.0.11" if own else "10.1.0.99"),)
+    change(
+        state, port_of(state, "vm1"), host=bound, fixed_ips=fixed, waiting=tuple(sorted(waiting - {bound}))
+    )
+    found = {host: plan(state, host).get("floatingip/f1") for host in HOSTS}
+    units_of = {host: unit for host, unit in found.items() if isinstance(unit, u.FloatingIP)}
+    local = [host for host, unit in units_of.items() if unit.distributed and not unit.waiting]
+    central = [host for host, unit in units_of.items() if not unit.distributed]
+    silent = [host for host, unit in units_of.items() if unit.waiting]
+    row_f = state.floating_ips.get("f1")
+    assert row_f is not None
+    assert local == [host for host in HOSTS if host == distributed.floats_on(state, row_f)]
+    assert len(local) <= 1
+    if not local or rung <= Rung.FLOATING:
+        assert {"net1", "net2"} - {*local, *silent} <= set(central)
+    else:
+        assert central == []
+    assert set(silent) <= waiting - {bound}
+    for host in (*local, *silent):
+        mine = plan(state, host)
+        assert part(state, host).external == "ext"
+        assert "floatinggateway/ext" in mine
 
 
 @given(facts)

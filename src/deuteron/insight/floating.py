@@ -92,7 +92,7 @@ def _forwarded(call: Call, id_: str) -> list[str]:
     table = port_forwarding.resource.table
     return sorted(
         f"{one['protocol']} {one['external_port'] or one['external_port_range']}"
-        f" to {one['internal_ip_address']} {one['internal_port'] or one['internal_port_range']}"
+        f" to {one['internal_ip_address']}:{one['internal_port'] or one['internal_port_range']}"
         for one in rows.where(call, port_forwarding.resource, table.c.floatingip_id == id_)
     )
 

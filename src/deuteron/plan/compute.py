@@ -249,12 +249,14 @@ def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
     row = state.floating_ips.get(id_)
     if row is None or row.router is None or not (row.fixed_ip or row.forwardings):
         return None
-    here = distributed.floats_on(state, row)
+    here, waiting = distributed.floats_on(state, row), False
     if here != host:
         router_row = state.routers.get(row.router)
         elsewhere = here is not None and router_row is not None and not floats_centrally(router_row.rung)
         if elsewhere or state.candidates.get(f"{row.router}/{host}") is None:
-            return None
+            waiting = distributed.floats_soon(state, row, host)
+            if not waiting:
+                return None
     return u.FloatingIP(
         id=id_,
         router=row.router,
@@ -263,7 +265,8 @@ def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
         fixed_ip=row.fixed_ip or "",
         forwardings=row.forwardings,
         limits=qos.bandwidth(state, row),
-        distributed=here == host,
+        distributed=here == host or waiting,
+        waiting=waiting,
     )
 
 

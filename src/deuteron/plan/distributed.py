@@ -122,9 +122,10 @@ def _is_in(net: _Net, whole: _Net) -> bool:
 
 
 def _external(state: State, host: str, router_id: str) -> str | None:
-    """Return the external network of a router if its part here serves floating IPs."""
-    if any(floats_on(state, row) == host for row in state.floating_ips.by("router", router_id)):
-        return gateway_network(state, router_id)
+    """Return the external network of a router if its part here serves floating IPs, or is to do so soon."""
+    for row in state.floating_ips.by("router", router_id):
+        if floats_on(state, row) == host or floats_soon(state, row, host):
+            return gateway_network(state, router_id)
     return None
 
 
@@ -136,20 +137,32 @@ def gateway_network(state: State, router_id: str) -> str | None:
 
 def floats_on(state: State, row: FloatingIP) -> str | None:
     """Return the host on which the distributed part of its router serves a floating IP; None: none does."""
-    router_row, port = state.routers.get(row.router), state.ports.get(row.port)
+    port = state.ports.get(row.port)
+    return _floats_if_at(state, row, port, port.host) if port is not None else None
+
+
+def floats_soon(state: State, row: FloatingIP, host: str) -> bool:
+    """Whether a floating IP is served on a host as soon as its guest, which may appear there, has come."""
+    port = state.ports.get(row.port)
+    return port is not None and host in port.waiting and bool(_floats_if_at(state, row, port, host))
+
+
+def _floats_if_at(state: State, row: FloatingIP, port: Port, name: str) -> str | None:
+    """Return where a floating IP is served if its port is on the host of this name."""
+    router_row = state.routers.get(row.router)
     external = gateway_network(state, row.router) if row.router else None
-    if router_row is None or port is None or external is None or not port.is_instance:
+    if router_row is None or external is None or not port.is_instance:
         return None
-    host, network = state.hosts.get(port.host), state.networks.get(external)
+    host, network = state.hosts.get(name), state.networks.get(external)
     facts = floating.Facts(
         distributed=floats_at_hosts(router_row.rung),
-        bound=port.host,
+        bound=name,
         own=any(address == row.fixed_ip for _, address in port.fixed_ips),
-        carries=port.host in state.parts_at.hosts.get(router_row.id, ()),
+        carries=name in state.parts_at.hosts.get(router_row.id, ()),
         agent_mode=host.agent_mode if host else "legacy",
         physical_network=network.physical_network if network else "",
         physical_networks=host.physical_networks if host else (),
-        prepared=any(one.network == external for one in state.ports.by("agent_gateway", port.host)),
+        prepared=any(one.network == external for one in state.ports.by("agent_gateway", name)),
     )
     return floating.locate(facts).host
 

@@ -240,9 +240,9 @@ def _floating_gateways(state: State, network: str) -> Iterator[Place]:
 def _floats(state: State, row: FloatingIP) -> Iterator[Place]:
     """Yield where a floating IP may be served."""
     yield from ((c.host, f"floatingip/{row.id}") for c in state.candidates.by("router", row.router or ""))
-    if (port := state.ports.get(row.port)) is not None and port.host:
-        yield port.host, f"floatingip/{row.id}"
-        yield port.host, f"distributedrouter/{row.router}"
+    if (port := state.ports.get(row.port)) is not None:
+        yield from _at(port.guest_hosts, f"floatingip/{row.id}")
+        yield from _at(port.guest_hosts, f"distributedrouter/{row.router}")
 
 
 def _floats_at(state: State, host: str) -> Iterator[Place]:

@@ -366,6 +366,8 @@ class FloatingIP(_Unit, frozen=True, tag="floatingip"):
     forwardings: tuple[Forwarding, ...] = ()
     distributed: bool = False
     """It is served by the distributed part here, not by the central one."""
+    waiting: bool = False
+    """Its guest may appear here, or was here: it is translated here, too, and another host answers for it."""
     limits: tuple[Limit, ...] = ()
     """Of its bandwidth."""
 

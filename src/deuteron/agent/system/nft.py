@@ -17,9 +17,9 @@ def tables(netns: str | None = None) -> set[tuple[str, str]]:
     return {(words[1], words[2]) for words in map(str.split, lines) if len(words) == 3}
 
 
-def keys(family: str, name: str, *, table: str) -> set[str]:
+def keys(family: str, name: str, *, table: str, netns: str | None = None) -> set[str]:
     """Return the keys of a map; none if there is no such map."""
-    code, stdout, _ = attempt(["nft", "-j", "list", "map", family, table, name])
+    code, stdout, _ = attempt(["nft", "-j", "list", "map", family, table, name], netns=netns)
     if code:
         return set()
     found: list[dict[str, Any]] = [item["map"] for item in json.loads(stdout)["nftables"] if "map" in item]

@@ -63,6 +63,9 @@ RENDERED = {
     "bridges-none.nft": table.render([], []),
     "outside.nft": OUTSIDE.rules,
     "outside-unused.nft": floating.outside(GATEWAY, {}, []).rules,
+    "outside-silent.nft": floating.outside(
+        GATEWAY, {ROUTER: PART}, [floating_ip(A1, waiting=True), floating_ip(A2)]
+    ).rules,
     "translation-before.nft": floating.UNTRACKED,
     "translation.nft": floating.translation(OUTSIDE.legs[0]),
 }

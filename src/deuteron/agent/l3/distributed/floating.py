@@ -6,7 +6,7 @@ to the distributed part of each router that has floating IPs here, and there the
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from deuteron.agent.l3.wanted import CONNECTION_SYSCTLS, Device
 from deuteron.plan.units import DistributedRouter, FloatingGateway, FloatingIP
 
 TABLE = "deuteron_floating"
+SILENT = "silent"
+"""The map of the addresses for which another host answers, in the namespace of floating IPs."""
 ROUTER_END, FIP_END = "169.254.64.1", "169.254.64.2"
 """The addresses of all pairs: what they reach is said with the device."""
 ROUTES = 16
@@ -85,7 +87,14 @@ class Outside:
     """(destination, next hop or "", device)"""
     extra: frozenset[Extra]
     legs: tuple[Leg, ...]
+    silent: frozenset[str]
+    """Floating IPs that are translated here, and for which another host answers."""
     rules: str
+
+    @property
+    def answered(self) -> frozenset[str]:
+        """The floating IPs for which this host answers."""
+        return frozenset(floating for leg in self.legs for floating, _ in leg.floating) - self.silent
 
 
 def outside(
@@ -93,10 +102,12 @@ def outside(
 ) -> Outside:
     """Return what a namespace of floating IPs must look like; raises ValueError when an address is none."""
     by_router: dict[str, list[tuple[str, str]]] = {}
+    silent = set()
     for unit in floating_ips:
         if unit.router in routers and routers[unit.router].external == gateway.id:
             pair = str(ipaddress.IPv4Address(unit.floating_ip)), str(ipaddress.IPv4Address(unit.fixed_ip))
             by_router.setdefault(unit.router, []).append(pair)
+            silent |= {pair[0]} if unit.waiting else set()
     legs = tuple(Leg(id_, gateway.mtu, tuple(sorted(pairs))) for id_, pairs in sorted(by_router.items()))
     device = names.floating_gateway_device(gateway.port)
     routes = {(str(ipaddress.IPv4Network(subnet)), "", device) for subnet in gateway.subnets}
@@ -118,7 +129,8 @@ def outside(
         routes=frozenset(routes),
         extra=frozenset(_extra([routers[leg.router] for leg in legs])),
         legs=legs,
-        rules=_filter(device, sorted(floating for leg in legs for floating, _ in leg.floating)),
+        silent=frozenset(silent),
+        rules=_filter(device, sorted(floating for leg in legs for floating, _ in leg.floating), silent),
     )
 
 
@@ -130,12 +142,16 @@ def _extra(routers: Iterable[DistributedRouter]) -> Iterable[Extra]:
             yield Extra(str(number), str(to), str(nexthop), names.fip_to_router(id_))
 
 
-def _filter(device: str, floating: list[str]) -> str:
-    """Return what replaces the tables of the namespace: what is not translated is not let out."""
+def _filter(device: str, floating: list[str], silent: Set[str]) -> str:
+    """Return what replaces the tables of the namespace: what is not translated is not let out.
+
+    It asks in the name of an address for which it answers, if there is one: who is asked remembers that.
+    """
     known = f"ip saddr != {{ {', '.join(floating)} }} " if floating else ""
-    asks = (
-        f'    oifname "{device}" arp operation request arp saddr ip set {floating[0]}\n' if floating else ""
-    )
+    name = next((address for address in floating if address not in silent), next(iter(floating), None))
+    asks = f'    oifname "{device}" arp operation request arp saddr ip set {name}\n' if name else ""
+    mute = ", ".join(f"{address} : drop" for address in sorted(silent))
+    elements = f"\n    elements = {{ {mute} }}" if mute else ""
     return f"""\
 table ip {TABLE}
 delete table ip {TABLE}
@@ -149,6 +165,13 @@ table ip {TABLE} {{
   }}
 }}
 table arp {TABLE} {{
+  map {SILENT} {{
+    type ipv4_addr : verdict{elements}
+  }}
+  chain input {{
+    type filter hook input priority filter; policy accept;
+    iifname "{device}" arp operation request arp daddr ip vmap @{SILENT}
+  }}
   chain output {{
     type filter hook output priority filter; policy accept;
 {asks}  }}

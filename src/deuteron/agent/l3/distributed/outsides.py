@@ -109,6 +109,7 @@ class Outsides:
         taps = {link["ifname"]: link for link in ip.show("link show type veth")}
         self._make_port(outside, view, taps)
         held = view.routes.get("main", frozenset())
+        answered = before.answered if before else _answered(outside.namespace, held)
         ip.batch(_leaving(outside, view, held), outside.namespace)
         if before is None or before.rules != outside.rules:
             nft.apply(outside.rules, outside.namespace)
@@ -125,9 +126,7 @@ class Outsides:
             legs.translate(leg)
         self._built[outside.network] = outside
         self._context.status.set_port(outside.device.port, True, _PART)
-        self._announce(
-            outside, {to.removesuffix("/32") for to, _, device in new if device.startswith("fpr-")}
-        )
+        self._announce(outside, outside.answered - answered)
 
     def _make_port(self, outside: Outside, view: View, taps: kernel.Links) -> None:
         """Make the port on the external network, not yet plugged."""
@@ -140,10 +139,10 @@ class Outsides:
         sysctl.write(proxy, outside.namespace)
         ip.batch(ports.set_ports(devices, links if whole else {}), outside.namespace)
 
-    def _announce(self, outside: Outside, new: set[str]) -> None:
+    def _announce(self, outside: Outside, new: frozenset[str]) -> None:
         def still(address: str) -> bool:
             now = self._built.get(outside.network)
-            return now is not None and any(to == f"{address}/32" for to, _, _ in now.routes)
+            return now is not None and address in now.answered
 
         device = outside.device
         if new:
@@ -159,6 +158,12 @@ class Outsides:
             ends = [f"tap{device[3:]}" for device in legs.look(name).links if device.startswith("fg-")]
             ip.batch([f"link delete {tap}" for tap in ends if tap in taps and names.is_ours(taps[tap])])
             netns.delete(name)
+
+
+def _answered(namespace: str, held: frozenset[Route]) -> frozenset[str]:
+    """Return the floating IPs for which a namespace answers, as its kernel has it."""
+    known = {to.removesuffix("/32") for to, _, device in held if device.startswith("fpr-")}
+    return frozenset(known - nft.keys("arp", floating.SILENT, table=floating.TABLE, netns=namespace))
 
 
 def _leaving(outside: Outside, view: View, held: frozenset[Route]) -> list[str]:
