@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deuteron.bench.processes import BenchError
 
-SECONDS = 2.0
+SECONDS = 1.0
 Enter = Callable[[Sequence[str]], list[str]]
 """Returns the command line that runs another one in some place."""
 
