@@ -11,7 +11,7 @@ from tests.access.conftest import ONE, OTHER, User, Users
 
 OK, UNSEEN, REFUSED = "ok", "not found", "forbidden"
 _SAID = {200: OK, 201: OK, 204: OK, 404: UNSEEN, 403: REFUSED}
-ROLES = ("reader", "member", "stranger", "service", "admin", "nobody")
+ROLES = ("reader", "member", "manager", "stranger", "service", "admin", "nobody")
 
 
 @dataclass
@@ -60,6 +60,8 @@ def _things(users: Users) -> Things:
             admin, "security_groups_default_statefulness", {"project_id": ONE}
         ),
         "metering_label": _made(admin, "metering_label", {"name": "own", "project_id": ONE}),
+        "local_ip": _made(member, "local_ip", {"network_id": network}),
+        "log": _made(users.manager, "log", {"resource_type": "security_group"}),
     }
     counted = {"metering_label_id": things.ids["metering_label"], "remote_ip_prefix": "192.0.2.0/24"}
     things.ids["metering_label_rule"] = _made(
@@ -78,6 +80,7 @@ def _things(users: Users) -> Things:
         "address_group": {"name": "new", "addresses": []},
         "address_scope": {"name": "new", "ip_version": 6},
         "subnetpool": {"name": "new", "prefixes": ["192.0.2.0/24"]},
+        "local_ip": {"network_id": network},
         "rbac_policy": {
             "object_type": "network",
             "object_id": network,
@@ -122,7 +125,8 @@ def _path(thing: str) -> str:
     return _resource(thing.split()[-1]).path
 
 
-_OWN = {"reader": OK, "member": OK, "stranger": UNSEEN, "service": UNSEEN, "admin": OK, "nobody": UNSEEN}
+_MANAGERS = {**dict.fromkeys(ROLES, UNSEEN), "manager": OK, "admin": OK}
+_OWN = {**_MANAGERS, "reader": OK, "member": OK}
 _OWN_AND_SERVICES = {**_OWN, "service": OK}
 SHOWN = {
     "network": _OWN_AND_SERVICES,
@@ -145,6 +149,8 @@ SHOWN = {
     "metering_label": _OWN,
     "security_groups_default_statefulness": _OWN,
     "metering_label_rule": _OWN,
+    "local_ip": _OWN,
+    "log": _MANAGERS,
 }
 """Who sees what. A role that the rules do not name sees what is lent to all."""
 
@@ -161,6 +167,8 @@ _NEEDED_BY_NOTHING = (
     "ndp_proxy",
     "metering_label_rule",
     "security_groups_default_statefulness",
+    "local_ip",
+    "log",
 )
 _ONLY_SEEN = (
     "external network",
@@ -183,7 +191,9 @@ _SERVICE_MAY = {"update port", "delete port", "create port"}
 def _expected_change(verb: str, thing: str, role: str) -> str:
     if SHOWN[thing][role] == UNSEEN:
         return UNSEEN
-    if role == "admin" or (role == "member" and thing not in _ONLY_SEEN):
+    if role == "admin" or (role == "manager" and thing != "external network"):
+        return OK
+    if role == "member" and thing not in _ONLY_SEEN:
         return OK
     return OK if role == "service" and f"{verb} {thing}" in _SERVICE_MAY else REFUSED
 
@@ -206,7 +216,7 @@ def test_who_sees_what(users: Users) -> None:
 @pytest.mark.parametrize("verb", ["update", "delete"])
 def test_who_changes_what(users: Users, verb: str) -> None:
     things = _things(users)
-    order = ("nobody", "stranger", "reader", "service", "member", "admin")
+    order = ("nobody", "stranger", "reader", "service", "member", "manager", "admin")
     for thing, id_ in things.ids.items():
         for role in order:
             expected = _expected_change(verb, thing, role)
@@ -230,7 +240,8 @@ def test_who_creates_what(users: Users) -> None:
     for role in ("reader", "nobody"):
         answers = {kind: _create(users, role, kind, body) for kind, body in things.new.items()}
         seen = {kind: _SAID[answer.status] for kind, answer in answers.items()}
-        unseen = dict.fromkeys(("subnet", "port", "security_group_rule"), UNSEEN) if role == "nobody" else {}
+        below = ("subnet", "port", "security_group_rule", "local_ip")
+        unseen = dict.fromkeys(below, UNSEEN) if role == "nobody" else {}
         assert seen == {**refused_for_reader, **unseen}, (role, answers)
     answers = {kind: _create(users, "stranger", kind, body) for kind, body in things.new.items()}
     assert {kind: answer.status for kind, answer in answers.items()} == {
@@ -245,12 +256,25 @@ def test_who_creates_what(users: Users) -> None:
         "address_group": 201,
         "address_scope": 201,
         "subnetpool": 201,
+        "local_ip": 404,
     }
     for role in ("member", "admin"):
         for kind in things.new.keys() - {"subnet", "security_group_rule", "rbac_policy"}:
             answer = _create(users, role, kind, things.new[kind])
             assert answer.status == 201, (role, kind, answer)
     assert _create(users, "service", "port", things.new["port"]).status == 201
+
+
+def test_logs_are_made_by_managers(users: Users) -> None:
+    body = {"log": {"resource_type": "security_group"}}
+    types = {"loggable_resources": [{"type": "security_group"}, {"type": "snat"}]}
+    for role in ROLES:
+        may = role in ("manager", "admin")
+        assert _SAID[users.all[role].post("/log/logs", body).status] == (OK if may else REFUSED), role
+        listed = users.all[role].get("/log/loggable-resources").body
+        assert listed == (types if role == "admin" else {"loggable_resources": []}), role
+    theirs = {"log": {**body["log"], "project_id": OTHER}}
+    assert users.manager.post("/log/logs", theirs).status == 400
 
 
 def _create(users: Users, role: str, kind: str, body: dict[str, Any]) -> Any:
@@ -375,6 +399,7 @@ def test_every_resource_is_in_the_matrix() -> None:
         "rule_type",
         "service_provider",
         "floatingip_pool",
+        "loggable_resource",
     }
     known = registry.load().resources.values()
     own = {one.name for one in known if not one.parent and not one.name.startswith("alias_")}
