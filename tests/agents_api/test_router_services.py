@@ -45,6 +45,7 @@ def test_forwarded_ports_are_in_the_plan(cloud: Cloud) -> None:
         id=floating["id"],
         router=topology.router,
         floating_ip=floating["floating_ip_address"],
+        network=topology.external,
         forwardings=(
             Forwarding(
                 protocol="tcp",

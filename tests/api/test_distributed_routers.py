@@ -291,10 +291,13 @@ def test_a_host_to_which_an_instance_migrates_is_prepared_for_its_floating_ip(cl
     assert made.status == 201, made
     cloud.until(lambda: unit(after, f"floatinggateway/{site.external}"))
     cloud.until(lambda: unit(after, f"distributedrouter/{site.router}"))
-    assert unit(after, key) is None
-    assert unit(before, key).distributed
+    soon = cloud.until(lambda: unit(after, key))
+    assert (soon.distributed, soon.waiting) == (True, True), "translated there, and not answered for"
+    assert (unit(before, key).distributed, unit(before, key).waiting) == (True, False)
     moved = cloud.api.put(f"/ports/{vm}/bindings/compute3/activate", {})
     assert moved.status == 200, moved
-    cloud.until(lambda: unit(after, key))
-    assert unit(after, key).distributed
+    cloud.until(lambda: not unit(after, key).waiting)
+    cloud.until(lambda: unit(before, key).waiting)
+    assert cloud.api.delete(f"/ports/{vm}/bindings/compute1").status == 204
     cloud.until(lambda: unit(before, key) is None)
+    cloud.until(lambda: unit(before, f"distributedrouter/{site.router}") is None)
