@@ -1,5 +1,6 @@
 """Distributed routers on the wire: who reaches whom, by which address, and what a move or a death costs."""
 
+import contextlib
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from deuteron.lab.probing import Prober, alone
 from deuteron.lab.scene import INTERNET
 from tests.system import land as lands
 from tests.system.cloud import Cloud, Flow, lab, until
+from tests.system.guest import Guest
 from tests.system.land import BEHIND_IT, NEXT_HOP, Land
 
 pytestmark = pytest.mark.lab
@@ -144,6 +146,86 @@ def test_an_isolated_network_has_dhcp_and_metadata(land: Land) -> None:
     assert machine["address"].startswith("10.66.0.")
     assert machine["metadata"]["name"] == "vm8"
     land.cloud.destroy("vm8")
+
+
+@pytest.fixture(scope="module")
+def guest(land: Land) -> Iterator[Guest]:
+    """A guest on blue, on compute1, with a floating IP."""
+    cloud = land.cloud
+    binding = {"device_id": str(uuid.uuid4()), "device_owner": "compute:nova", "binding:host_id": "compute1"}
+    port = cloud.api.create("port", network_id=land.networks["blue"], **binding)
+    port["fixed_ips"].sort(key=lambda one: ":" in one["ip_address"])
+    with contextlib.closing(Guest(cloud, port, gateways=("10.1.0.1", "fd00:1::1"))) as found:
+        found.cable("compute1")
+        found.use("compute1")
+        until(lambda: cloud.port(port["id"])["status"] == "ACTIVE", "the port is up")
+        yield found
+
+
+@pytest.mark.parametrize(("source", "target"), [("compute1", "compute2"), ("compute2", "compute1")])
+def test_a_guest_with_a_floating_ip_moves(land: Land, guest: Guest, source: str, target: str) -> None:
+    """It is probed from another network on both hosts, IPv4 and IPv6, and from outside."""
+    cloud, id_ = land.cloud, guest.port["id"]
+    path, found = f"/v2.0/ports/{id_}/bindings", cloud.list("floatingip", port_id=id_)
+    floating = found[0] if found else cloud.floating_ip(land.external, id_)
+    where = f"/v1/floatingips/{floating['id']}/location"
+    until(lambda: cloud.api.get(where)["host"] == source, "its floating IP is on its host")
+    v4, v6 = guest.addresses
+    flows = [Flow("from compute1", "vm2", v4), Flow("from compute2", "vm3", v4), Flow("IPv6", "vm3", v6)]
+    flows.append(Flow("floating IP", "outside", floating["floating_ip_address"]))
+    for flow in flows:
+        cloud.reaches(flow.place, flow.address)
+    with cloud.probing(*flows) as traffic:
+        cloud.api.post(path, {"binding": {"host": target}})
+        guest.cable(target)
+        until(lambda: guest.connected(target), "the target is prepared")
+        time.sleep(0.5)
+        guest.arrive(source, target, announced=True)
+        cloud.api.put(f"{path}/{target}/activate", None)
+        until(lambda: cloud.port(id_)["status"] == "ACTIVE", "the port is up at the target")
+        until(lambda: cloud.api.get(where)["host"] == target, "its floating IP is there")
+        cloud.api.delete(f"{path}/{source}")
+        guest.uncable(source)
+    print(f"{source} -> {target}: gaps {traffic.longest_gap_ms}, lost {traffic.lost}, {traffic.tcp}")
+    assert traffic.broken == {}
+    assert max(traffic.longest_gap_ms.values()) < MOST_MS
+    no_problems(cloud)
+
+
+def test_a_host_with_instances_gets_another_mode(land: Land) -> None:
+    """compute2: without floating IPs; as a network host; without distributed parts; and as it was."""
+    cloud = land.cloud
+
+    def served() -> str:
+        return str(land.location("vm3")["served"])
+
+    def carriers(router: str) -> list[str]:
+        agents = cloud.api.get(f"/v2.0/routers/{router}/l3-agents")["agents"]
+        return [agent["host"] for agent in agents]
+
+    with land.other_mode("compute2", "dvr_no_external"):
+        until(lambda: served() == "central", "its floating IP is served centrally")
+        land.reaches("outside", land.floating_ip("vm3"))
+        land.reaches("vm1", *land.addresses["vm3"])
+        until(lambda: "fip-" not in cloud.sh("compute2", "ip netns list"), "nothing is left of it here")
+    with land.other_mode("compute2", "dvr_snat"):
+        until(lambda: served() == "distributed", "it is served here again")
+        until(lambda: "compute2" in carriers(land.routers["r"]), "it stands by for SNAT")
+        land.reaches("outside", land.floating_ip("vm3"))
+    with land.other_mode("compute2", "legacy"):
+        until(lambda: served() == "central", "its floating IP is served centrally")
+        part = f"qrouter-{land.routers['r']}"
+        until(lambda: part not in cloud.sh("compute2", "ip netns list"), "no part is left here")
+        wrong = [one["text"] for one in cloud.api.get("/v1/status")["wrong"]]
+        assert any("compute2" in text for text in wrong), wrong
+        land.reaches("vm1", land.addresses["vm2"][0])
+    until(lambda: served() == "distributed", "all is as it was")
+    for router in land.routers.values():
+        until(lambda: "compute2" not in carriers(router), "no central part is here")  # noqa: B023
+    land.reaches("outside", land.floating_ip("vm3"))
+    land.reaches("vm1", *land.addresses["vm3"])
+    land.reaches("vm3", INTERNET)
+    no_problems(cloud)
 
 
 def test_a_compute_host_dies_and_nobody_else_notices(land: Land) -> None:
