@@ -33,6 +33,16 @@ def vxlan(vni: int) -> str:
     return f"vxlan-{vni}"
 
 
+def vlan(network: str) -> str:
+    """Return the name of the device by which a network's bridge is on a VLAN of a physical network."""
+    return f"vlan{network[:11]}"
+
+
+def vlan_end(device: str) -> str:
+    """Return the name of that device's other end, where its frames get their tag."""
+    return f"phy{device.removeprefix('vlan')}"
+
+
 def tap(port: str) -> str:
     """Return the name of a port's device on the host's side."""
     return f"tap{port[:11]}"

@@ -23,14 +23,16 @@ class _Unit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 
 
 class Network(_Unit, frozen=True, tag="network"):
-    """A network of which this host holds a port: one bridge."""
+    """A network of which this host holds a port: one bridge, on the segment that the host is on."""
 
-    type: Literal["vxlan", "flat"]
+    type: Literal["vxlan", "vlan", "flat"]
     mtu: int
     vni: int | None = None
     physical_network: str | None = None
+    vlan: int | None = None
+    """The tag that its frames have on the physical network."""
     vteps: tuple[str, ...] = ()
-    """Underlay addresses of the other hosts that hold a port of it: the head-end list."""
+    """Underlay addresses of the other hosts on this segment that hold a port of it: the head-end list."""
 
 
 class Port(_Unit, frozen=True, tag="port"):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from deuteron.agent import names
 from deuteron.agent.context import Context
-from deuteron.agent.l2 import devices, fdb, physical
-from deuteron.agent.system import bridge, ip, sysctl
+from deuteron.agent.l2 import devices, fdb, physical, vlans
+from deuteron.agent.system import bridge, ip, sysctl, vlan
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import Network, Port, Remote, Unit
 
@@ -15,6 +15,8 @@ from deuteron.plan.units import Network, Port, Remote, Unit
 _NO_NETFILTER = {f"net/bridge/bridge-nf-call-{kind}": "0" for kind in ("iptables", "ip6tables", "arptables")}
 _DOOMED = 0x6465616D
 """The device group of devices that are about to be deleted."""
+_OWN = ("brq", "vxlan-", "vlan")
+"""How the names of devices begin that are made here."""
 _FEW = 8
 """Devices up to which asking for each is cheaper than asking for all."""
 
@@ -36,6 +38,7 @@ class BridgeManager:
         self._network_of: dict[str, str] = {}  # remote -> network
         self._held: dict[str, fdb.Entries] = {}  # network -> what its device holds
         self._gone: dict[str, Network] = {}
+        self._left: list[Network] = []  # as they were on another segment
         self._gone_taps: set[str] = set()
         self._dirty: set[str] = set()  # networks
         self._dirty_entries: set[str] = set()  # networks
@@ -48,6 +51,8 @@ class BridgeManager:
         """Note a new or changed unit."""
         match unit:
             case Network():
+                if (former := self._networks.get(unit.id)) and _way(former) != _way(unit):
+                    self._left.append(former)
                 self._networks[unit.id] = unit
                 self._gone.pop(unit.id, None)
                 self._dirty.add(unit.id)
@@ -85,7 +90,7 @@ class BridgeManager:
 
     def concerns(self, device: str) -> bool:
         """Return whether it may be a port's device or one of ours."""
-        return device.startswith(("tap", "brq", "vxlan-"))
+        return device.startswith(("tap", *_OWN))
 
     def device_changed(self, device: str) -> None:
         """Note that a device came, went or changed."""
@@ -133,7 +138,7 @@ class BridgeManager:
         unwanted = {
             name
             for name, link in links.items()
-            if name.startswith(("brq", "vxlan-")) and names.is_ours(link) and name not in wanted
+            if name.startswith(_OWN) and names.is_ours(link) and name not in wanted
         }
         self._dirty |= self._networks.keys()
         self._dirty_ports |= self._ports.keys()
@@ -163,6 +168,9 @@ class BridgeManager:
             if links.get(device, {}).get("master", "") in unwanted
         ]
         self._built -= unwanted
+        for name in sorted(unwanted):
+            if name.startswith("vlan"):
+                vlans.forget(name, self._tags(), self._context.run_dir)
         marked = {f"device/{name}": [f"link set {name} group {_DOOMED}"] for name in sorted(unwanted)}
         problems = ip.batch_groups(marked)
         if len(problems) < len(marked):
@@ -172,7 +180,7 @@ class BridgeManager:
         return problems
 
     def _build_networks(self) -> dict[str, str]:
-        problems: dict[str, str] = {}
+        problems: dict[str, str] = self._leave_segments()
         todo: dict[str, devices.Work] = {}
         mappings = self._context.bridge_mappings
         networks = [self._networks[identity] for identity in sorted(self._dirty)]
@@ -186,19 +194,49 @@ class BridgeManager:
         for device in mappings.values():
             if any(device in work.devices for work in todo.values()):
                 physical.remember(device, self._context.run_dir)
+        for work in todo.values():
+            if work.vlan is not None:
+                vlans.remember(work.vlan.physical, links, self._context.run_dir)
         problems |= _do({f"network/{identity}": work for identity, work in todo.items()})
         for identity, work in todo.items():
             if any(command.startswith("link add vxlan") for command in work.make):
                 self._held[identity] = fdb.Entries()
             if f"network/{identity}" not in problems:
+                if work.vlan is not None:
+                    vlans.release(work.vlan.former, self._tags())
                 self._built |= _own_devices(self._networks[identity])
                 self._dirty.discard(identity)
                 self._dirty_entries.add(identity)
         return problems
 
+    def _leave_segments(self) -> dict[str, str]:
+        """Take networks that are on another segment now off the former one."""
+        problems: dict[str, str] = {}
+        while self._left and not problems:
+            former = self._left[-1]
+            device = self._context.bridge_mappings.get(former.physical_network or "", "")
+            unwanted = _own_devices(former) - _own_devices(self._networks.get(former.id, former))
+            links = _look_up([*unwanted, *([device] if device else [])])
+            if former.type == "flat" and links.get(device, {}).get("master") == names.bridge(former.id):
+                problems |= ip.batch_groups({former.key: [f"link set {device} nomaster"]})
+                physical.give_back(device, self._context.run_dir)
+            ours = {name for name in unwanted & links.keys() if names.is_ours(links[name])}
+            if ours:
+                problems |= self._delete_devices(ours, links)
+                self._held.pop(former.id, None)
+            if not problems:
+                self._left.pop()
+        return problems
+
+    def _tags(self) -> set[str]:
+        """Return which VLANs are wanted, each as DEVICE TAG."""
+        device, every = self._context.bridge_mappings, self._networks.values()
+        return {f"{device.get(one.physical_network or '')} {one.vlan}" for one in every if one.type == "vlan"}
+
     def _devices(self, network: Network) -> set[str]:
         physical = self._context.bridge_mappings.get(network.physical_network or "")
-        return _own_devices(network) | ({physical} if physical else set())
+        ends = {names.vlan_end(names.vlan(network.id))} if network.type == "vlan" else set()
+        return _own_devices(network) | ends | ({physical} if physical else set())
 
     def _wanted(self, network: Network) -> fdb.Entries:
         return fdb.wanted(network, self._remotes.get(network.id, {}).values())
@@ -267,9 +305,19 @@ def _do(todo: Mapping[str, devices.Work]) -> dict[str, str]:
     for key, work in todo.items():
         if key not in problems:
             problems |= _quieten(key, work.devices)
+        if work.vlan is not None and key not in problems:
+            problems |= _steer(key, work.vlan)
     return problems | ip.batch_groups(
         {key: work.start for key, work in todo.items() if work.start and key not in problems}
     )
+
+
+def _steer(key: str, wanted: devices.Vlan) -> dict[str, str]:
+    try:
+        vlan.steer(wanted.physical, wanted.device, wanted.tag)
+    except SystemCommandError as error:
+        return {key: str(error)}
+    return {}
 
 
 def _quieten(key: str, quiet: Iterable[str]) -> dict[str, str]:
@@ -284,7 +332,14 @@ def _quieten(key: str, quiet: Iterable[str]) -> dict[str, str]:
 def _own_devices(network: Network) -> set[str]:
     """Return the names of the devices that we make for a network."""
     made = {names.bridge(network.id)}
+    if network.type == "vlan":
+        made.add(names.vlan(network.id))
     return made if network.vni is None else made | {names.vxlan(network.vni)}
+
+
+def _way(network: Network) -> tuple[object, ...]:
+    """Return what says which segment a network is on."""
+    return network.type, network.vni, network.physical_network, network.vlan
 
 
 def _plug(port: Port, device: str) -> list[str]:

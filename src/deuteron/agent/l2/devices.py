@@ -19,11 +19,24 @@ class Refused(Exception):
 
 @dataclass
 class Work:
-    """What to do for a network: `make`, then quieten `devices`, then `start`."""
+    """What to do for a network: `make`, then quieten `devices`, then steer its `vlan`, then `start`."""
 
     make: list[str] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
     start: list[str] = field(default_factory=list)
+    vlan: "Vlan | None" = None
+    """What to steer before the start."""
+
+
+@dataclass(frozen=True)
+class Vlan:
+    """A VLAN of a physical device, and the device of ours behind which its frames are without tags."""
+
+    physical: str
+    device: str
+    tag: int
+    former: str = ""
+    """The physical device and the tag that it had before, as its alias tells them."""
 
 
 def uplink(network: Network, bridge_mappings: Mapping[str, str]) -> str:
@@ -32,6 +45,12 @@ def uplink(network: Network, bridge_mappings: Mapping[str, str]) -> str:
         if network.vni is None:
             raise Refused("the plan has no VNI for it")
         return names.vxlan(network.vni)
+    device = physical(network, bridge_mappings)
+    return names.vlan(network.id) if network.type == "vlan" else device
+
+
+def physical(network: Network, bridge_mappings: Mapping[str, str]) -> str:
+    """Return the device of a network's physical network. Raises Refused."""
     device = bridge_mappings.get(network.physical_network or "")
     if device is None:
         raise Refused(
@@ -57,6 +76,8 @@ def work(
     _bridge(todo, network, links, members)
     if network.type == "vxlan":
         _vxlan(todo, network, links, vtep)
+    elif network.type == "vlan":
+        _vlan(todo, network, physical(network, bridge_mappings), links)
     else:
         _physical(todo, network, device, links)
     bridge = names.bridge(network.id)
@@ -115,17 +136,48 @@ def _vxlan(todo: Work, network: Network, links: Mapping[str, Link], vtep: str) -
         todo.make.append(f"link set {name} mtu {network.mtu}")
 
 
+def _vlan(todo: Work, network: Network, way: str, links: Mapping[str, Link]) -> None:
+    """A pair of devices: one in the bridge, at the other end frames get their tag and leave by `way`."""
+    if network.vlan is None:
+        raise Refused("the plan has no VLAN for it")
+    beneath = _wide_enough(network, way, links)
+    name = names.vlan(network.id)
+    end = names.vlan_end(name)
+    link, other = _own(links, name, "veth"), _own(links, end, "veth")
+    if link is None or other is None:
+        todo.make += [f"link delete {one}" for one, there in ((name, link), (end, other)) if there]
+        todo.make += [
+            f"link add {name} mtu {network.mtu} address {names.device_mac(name)} type veth"
+            f" peer name {end} mtu {network.mtu} address {names.device_mac(end)}",
+            f"link set {name} alias {names.ALIAS}",
+        ]
+        todo.devices += [name, end]
+    elif link.get("ifalias") != names.ALIAS:
+        todo.make.append(f"link set {name} alias {names.ALIAS}")
+    if link is None or other is None or link.get("address") != beneath["address"]:
+        # As 802.1q devices have it: unique among hosts. What it is created with is not.
+        todo.make.append(f"link set {name} address {beneath['address']}")
+    todo.make += [
+        f"link set {end} mtu {network.mtu} up",
+        f"link set {name} mtu {network.mtu}",
+    ]
+    former = str((other or {}).get("ifalias", ""))
+    todo.vlan = Vlan(way, end, network.vlan, former if former != f"{way} {network.vlan}" else "")
+    # Frames for others than this host are for its instances.
+    todo.start += [
+        f'link set {end} alias "{way} {network.vlan}"',
+        f"link set {way} promisc on",
+        f"link set {way} up",
+    ]
+
+
 def _same_tunnel(data: Mapping[str, Any], network: Network, vtep: str) -> bool:
     local = data.get("local") or data.get("local6")
     return (data.get("id"), local, data.get("port")) == (network.vni, vtep, VXLAN_PORT)
 
 
 def _physical(todo: Work, network: Network, device: str, links: Mapping[str, Link]) -> None:
-    link = links.get(device)
-    if link is None:
-        raise Refused(f"there is no device {device}: plug it, or correct bridge_mappings")
-    if link["mtu"] < network.mtu:
-        raise Refused(f"{device} has the MTU {link['mtu']}, the network {network.mtu}: raise the device's")
+    link = _wide_enough(network, device, links)
     master = link.get("master")
     if master == names.bridge(network.id):
         return
@@ -144,6 +196,15 @@ def _physical(todo: Work, network: Network, device: str, links: Mapping[str, Lin
             "move the address to another device"
         )
     todo.devices.append(device)
+
+
+def _wide_enough(network: Network, device: str, links: Mapping[str, Link]) -> Link:
+    link = links.get(device)
+    if link is None:
+        raise Refused(f"there is no device {device}: plug it, or correct bridge_mappings")
+    if link["mtu"] < network.mtu:
+        raise Refused(f"{device} has the MTU {link['mtu']}, the network {network.mtu}: raise the device's")
+    return link
 
 
 def _is_hypervisors(link: Link, members: Collection[str]) -> bool:

@@ -66,7 +66,7 @@ class Uplinks:
             outsides = gateways.of(unit)
             self._routers[unit.id] = {(one.port.network, hop) for one in outsides for hop in one.nexthops}
         elif isinstance(unit, Network) and (device := self._mappings.get(unit.physical_network or "")):
-            self._networks[unit.id] = device
+            self._networks[unit.id] = names.vlan(unit.id) if unit.type == "vlan" else device
 
     def delete(self, key: str) -> None:
         """Forget a router or a network."""
@@ -91,7 +91,7 @@ class Checker(threading.Thread):
         """Begin with start()."""
         super().__init__(name="uplinks", daemon=True)
         self.wanted: Mapping[Way, str] = {}
-        """Next hop -> the physical device by which its network is reached; replaced as a whole."""
+        """Next hop -> the device by which its network is reached; replaced as a whole."""
         self._status = context.status
         self._interval = interval
         self._health: dict[Way, Health] = {}

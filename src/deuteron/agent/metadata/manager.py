@@ -127,6 +127,8 @@ class MetadataManager:
     def _uplink(self, network: Network) -> str | None:
         if network.vni is not None:
             return names.vxlan(network.vni)
+        if network.vlan is not None:
+            return names.vlan(network.id)
         return self._context.bridge_mappings.get(network.physical_network or "")
 
     def _listen(self) -> Responder | None:
