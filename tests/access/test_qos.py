@@ -22,6 +22,8 @@ def test_managers_make_policies(users: Users) -> None:
     assert users.reader.get(f"{path}/{rule['id']}").status == 200
     assert add_rule(users.member, policy, "dscp_marking", dscp_mark=8).status == 403
     assert users.stranger.get(path).status == 404
+    refused = add_rule(users.stranger, policy, "dscp_marking", dscp_mark=8)
+    assert (refused.status, refused.error) == (403, "PolicyNotAuthorized")
     alias = f"/qos/alias-bandwidth-limit-rules/{rule['id']}"
     assert users.reader.get(alias).status == 200
     assert users.stranger.get(alias).status == 404

@@ -10,6 +10,7 @@ from deuteron.settings import ServerSettings
 from deuteron.store import Database
 from tests.access.conftest import ONE, OTHER, User, Users
 from tests.api.conftest import serve
+from tests.api.test_security_groups import post
 
 
 @pytest.fixture
@@ -75,6 +76,18 @@ def test_nothing_beyond_the_limit(users: Users) -> None:
     (first, *_) = users.member.get("/networks").body["networks"]
     users.member.delete(f"/networks/{first['id']}")
     users.member.make("network")
+
+
+def test_rules_that_come_with_a_group_count(users: Users) -> None:
+    assert users.member.get("/security-groups").status == 200, "the default group is there from now on"
+    used = limits(users.member, ONE, "/details.json")["security_group_rule"]["used"]
+    limit = {"quota": {"security_group_rule": used + 1}}
+    assert users.admin.put(f"/quotas/{ONE}", limit).status == 200
+    refused = post(users.member, "security_group")
+    assert (refused.status, refused.error) == (409, "OverQuota")
+    limit["quota"]["security_group_rule"] += 1
+    assert users.admin.put(f"/quotas/{ONE}", limit).status == 200
+    assert post(users.member, "security_group").status == 201
 
 
 def test_without_authentication_only_what_is_set_counts(db: Database) -> None:

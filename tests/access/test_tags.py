@@ -32,6 +32,14 @@ def test_tags_of_what_has_a_prefix_in_its_path(users: Users) -> None:
     assert users.admin.get(f"/qos/policies/{policy}/tags").body == {"tags": ["red"]}
 
 
+def test_tags_of_trunks(users: Users) -> None:
+    port = users.member.make("port", network_id=users.member.make("network")["id"])["id"]
+    trunk = users.member.make("trunk", port_id=port)["id"]
+    assert users.member.put(f"/trunks/{trunk}/tags", {"tags": ["red"]}).status == 200
+    assert [one["id"] for one in users.reader.get("/trunks?tags=red").body["trunks"]] == [trunk]
+    assert users.member.shown("trunk", trunk)["tags"] == ["red"]
+
+
 def test_whose_tags(users: Users) -> None:
     path = f"/networks/{users.member.make('network')['id']}/tags"
     assert users.reader.put(f"{path}/a", None).status == 403

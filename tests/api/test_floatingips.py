@@ -65,6 +65,8 @@ def test_associated_moved_and_let_go(api: Client, topology: Topology) -> None:
     assert _put(api, floating, description="x").body["floatingip"]["port_id"] == one["id"]
     moved = _put(api, floating, port_id=two["id"]).body["floatingip"]
     assert moved["fixed_ip_address"] == two["fixed_ips"][0]["ip_address"]
+    assert _put(api, floating).body["floatingip"]["port_id"] is None
+    assert _put(api, floating, port_id=one["id"]).body["floatingip"]["port_id"] == one["id"]
     free = _put(api, floating, port_id=None).body["floatingip"]
     assert free["port_id"] is free["router_id"] is free["fixed_ip_address"] is None
     assert free["status"] == "DOWN"

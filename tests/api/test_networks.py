@@ -61,6 +61,11 @@ def test_an_mtu_may_be_smaller_but_not_larger_than_the_wire_allows(api: Client) 
     assert api.refused("network", mtu=1451) == (400, "InvalidInput")
     assert api.put(f"/networks/{network['id']}", {"network": {"mtu": 1400}}).body["network"]["mtu"] == 1400
     assert api.put(f"/networks/{network['id']}", {"network": {"mtu": 9000}}).status == 400
+    tiny = api.make("network", mtu=67)["id"]
+    assert api.refused("subnet", network_id=tiny, ip_version=4, cidr="10.0.0.0/24")[0] == 409
+    api.make("subnet", network_id=network["id"], ip_version=6, cidr="2001:db8::/64")
+    assert api.put(f"/networks/{network['id']}", {"network": {"mtu": 1279}}).status == 409
+    assert api.put(f"/networks/{network['id']}", {"network": {"mtu": 1280}}).status == 200
     small = api.make("network", mtu=1000)["id"]
     assert api.refused("subnet", network_id=small, ip_version=6, cidr="2001:db8::/64") == (
         409,

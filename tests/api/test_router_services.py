@@ -151,12 +151,12 @@ def test_metering(api: Client) -> None:
 
 
 def test_pools_of_floating_ips(api: Client, topology: Topology) -> None:
-    pools = api.get("/floatingip_pools").body["floatingip_pools"]
+    pools = api.get("/floatingip-pools").body["floatingip_pools"]
     assert [(one["network_id"], one["subnet_id"]) for one in pools] == [
         (topology.external, topology.external_subnet)
     ]
     assert set(pools[0]) == {"subnet_id", "subnet_name", "network_id", "cidr", "project_id", "tenant_id"}
-    assert api.get("/floatingip_pools?cidr=10.0.0.0/24").body["floatingip_pools"] == []
+    assert api.get("/floatingip-pools?cidr=10.0.0.0/24").body["floatingip_pools"] == []
 
 
 @pytest.mark.parametrize("used", [True, False])

@@ -282,7 +282,7 @@ def test_a_default_rule_names_what_is_there(api: Client, group: str) -> None:
 
 
 def test_address_groups(api: Client, group: str) -> None:
-    listed = ["10.0.0.0/8", "10.0.0.0/8", "fd00::/8", "192.0.2.7"]
+    listed = ["10.0.0.0/8", "10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]
     made = make(api, "address_group", name="partners", addresses=listed)
     assert made["addresses"] == ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]
     path = f"/address-groups/{made['id']}"

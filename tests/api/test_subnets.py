@@ -174,8 +174,10 @@ def test_changes(api: Client, network: str) -> None:
     assert put(cidr="10.0.0.0/25") == (400, "HTTPBadRequest")
     shown = api.shown("subnet", subnet)
     assert (shown["gateway_ip"], shown["revision_number"]) == ("10.0.0.5", 3)
+    before = api.shown("network", shown["network_id"])["revision_number"]
     assert put(gateway_ip=None) == (200, "")
     assert api.shown("subnet", subnet)["gateway_ip"] is None
+    assert api.shown("network", shown["network_id"])["revision_number"] == before + 1
 
 
 def test_a_gateway_address_that_a_router_has_stays(api: Client, topology: Topology) -> None:

@@ -112,6 +112,7 @@ def test_subports_that_cannot_be(api: Client, child: str, trunk: str) -> None:
         [{"segmentation_type": "vlan", "segmentation_id": 5}],
         [{"port_id": "PORT"}],
         [{"port_id": "PORT", "segmentation_type": "vlan"}],
+        [{"port_id": "PORT", "segmentation_id": 5}],
         [{"port_id": "PORT", "segmentation_type": "vlan", "segmentation_id": 4095}],
         [{"port_id": "PORT", "segmentation_type": "vlan", "segmentation_id": "five"}],
         [{"port_id": "PORT", "segmentation_type": "vxlan", "segmentation_id": 5}],

@@ -80,7 +80,7 @@ def _networks(tx: Tx, ids: Ids) -> Iterator[s.Row]:
         yield s.Network(
             id=row.id,
             type=row.provider_network_type,
-            mtu=row.mtu,
+            mtu=max(row.mtu, network.IPV4_MIN_MTU),  # no device has less
             vni=row.provider_segmentation_id,
             physical_network=row.provider_physical_network,
             qos=qos.get(row.id),

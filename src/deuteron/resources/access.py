@@ -63,15 +63,27 @@ def check(call: Call, resource: Resource, rule: str, row: Item) -> None:
         _enforce(call, resource, [rule], row)
 
 
+def refuse_whatever(call: Call, rule: str) -> None:
+    """Raise PolicyNotAuthorized where a rule denies the caller everything, whatever the object is."""
+    if _rest(call, rule) is False:
+        raise PolicyNotAuthorized(rule=f"rule:{rule}")
+
+
 def check_action(call: Call, resource: Resource, rule: str, row: Item, given: Item) -> None:
     """Raise PolicyNotAuthorized unless a rule and those of the attributes given allow it with an object."""
     if call.who is not None:
         _enforce(call, resource, [rule, *_attribute_rules(call.policy, rule, given)], {**row, **given})
 
 
+_UNASKED = frozenset({"service_types"})
+"""Attributes for which Neutron has rules and asks them nowhere: members set subnets' service types."""
+
+
 def _attribute_rules(policy: Policy, rule: str, values: Item) -> Iterator[str]:
     """Give the rules that there are of attributes, and of what is in those that hold dictionaries."""
     for name, value in values.items():
+        if name in _UNASKED:
+            continue
         if (of_attribute := f"{rule}:{name}") in policy:
             yield of_attribute
         parts = value if isinstance(value, list) else [value]

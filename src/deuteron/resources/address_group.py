@@ -5,7 +5,6 @@ from typing import Any
 
 from deuteron.resources import rows
 from deuteron.resources.address_types import CIDR
-from deuteron.resources.addresses import parse_network
 from deuteron.resources.attribute import Attr, Type
 from deuteron.resources.call import Call
 from deuteron.resources.errors import HTTPBadRequest
@@ -19,13 +18,10 @@ from deuteron.resources.types import list_of, shown
 
 
 def _prefix(value: Any) -> str:
-    text = value if isinstance(value, str) and "/" in value else f"{value}/{_length(value)}"
-    prefix: str = CIDR.convert(text)
+    if not isinstance(value, str) or "/" not in value:
+        raise ValueError(f"'{shown(value)}' is not a valid IP subnet: its prefix has no length")
+    prefix: str = CIDR.convert(value)
     return prefix
-
-
-def _length(value: Any) -> int:
-    return parse_network(value).prefixlen
 
 
 def _prefixes(value: Any) -> list[str]:

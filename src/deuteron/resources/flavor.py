@@ -23,6 +23,8 @@ from deuteron.resources.resource import Alias, Child, Extension, Item, Resource
 from deuteron.resources.types import BOOLEAN, DERIVED, UUID, integer, is_uuid, line, one_of, shown, text
 from deuteron.store import ID_LENGTH, metadata
 
+SERVICE_TYPES = ("L3_ROUTER_NAT", "CORE", "FLAVORS", "METERING", "QOS", "TRUNK", "PORTFORWARDING", "NDPPROXY")
+"""Of what flavours can be; only routers ask for theirs."""
 _LONG = 1024
 _METADATA = 4096
 
@@ -195,7 +197,7 @@ flavors = Resource(
     not_found=FlavorNotFound,
     attributes={
         **_COMMON,
-        "service_type": Attr(type=one_of("L3_ROUTER_NAT"), post=True),
+        "service_type": Attr(type=one_of(*SERVICE_TYPES), post=True),
         "service_profiles": _LIST,
     },
     delete=_delete_flavor,

@@ -244,6 +244,8 @@ resource = Resource(
     name="floatingip",
     collection="floatingips",
     not_found=FloatingIPNotFound,
+    # As long as a floating IP had nothing but its association, this took it away.
+    blank={"port_id": None},
     attributes={
         "name": Attr(type=line(), default="", stored=False, visible=False),
         "floating_network_id": Attr(type=UUID, post=True, references="network.id", index=True),

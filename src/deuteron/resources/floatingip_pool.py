@@ -34,6 +34,7 @@ def listing(call: Call) -> list[Item]:
 resource = Resource(
     name="floatingip_pool",
     collection="floatingip_pools",
+    path="floatingip-pools",
     rows=listing,
     creatable=False,
     updatable=False,

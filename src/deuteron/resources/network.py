@@ -36,8 +36,6 @@ def _mtu(call: Call, network_type: str, wanted: int) -> int:
     most = call.settings.global_physnet_mtu - (VXLAN_OVERHEAD if network_type == "vxlan" else 0)
     if wanted > most:
         raise InvalidInput(error_message=f"Requested MTU is too big, maximum is {most}")
-    if wanted and wanted < IPV4_MIN_MTU:
-        raise InvalidInput(error_message=f"Requested MTU is too small, minimum is {IPV4_MIN_MTU}")
     return wanted or most
 
 

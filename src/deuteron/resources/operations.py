@@ -22,6 +22,8 @@ def create(call: Call, resource: Resource, body: Any, parent: str = "") -> Item:
     Here and below, `parent` is the object below which it lives, for a resource that lives below another.
     """
     access.refuse_scope(call)
+    if resource.parent:
+        access.refuse_whatever(call, f"create_{resource.name}")
     _check_parent(call, resource, parent)
     given = _validated(resource, body, "post")
     access.refuse_unseen(call, resource, given)
@@ -63,8 +65,9 @@ def update(
     """Change an object; `revision` is the one it must have. Return it as it is shown."""
     access.refuse_scope(call)
     _check_parent(call, resource, parent)
+    # What is wrong whatever there is comes first, as in Neutron.
+    changes = _validated(resource, body, "put") or dict(resource.blank)
     row = get(call, resource, id_, lock=True, parent=parent)
-    changes = _validated(resource, body, "put")
     access.refuse_unseen(call, resource, changes)
     access.check_update(call, resource, row, changes)
     _check_revision(row, revision)

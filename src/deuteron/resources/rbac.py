@@ -4,17 +4,18 @@ That a network is `shared` is such a policy for all. That it is `router:external
 comes with a policy that lets all projects see it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, UniqueConstraint, select
 
-from deuteron.resources import network, port, qos_bindings, router, rows
+from deuteron.resources import network, rows
 from deuteron.resources.access import EVERYBODY, EXTERNAL, SHARED
 from deuteron.resources.attribute import UNSET, Attr, Type
 from deuteron.resources.call import Call
-from deuteron.resources.errors import Conflict, InvalidInput, NotFound
+from deuteron.resources.errors import BadRequest, Conflict, InvalidInput, NotFound
 from deuteron.resources.l2_errors import InvalidSharedSetting
+from deuteron.resources.rbac_users import USERS, on_network
 from deuteron.resources.resource import Alias, Extension, Item, Resource
 from deuteron.resources.types import BOOLEAN, UUID, integer, is_uuid, line, shown
 from deuteron.store import metadata
@@ -47,6 +48,12 @@ class RbacPolicyInUse(Conflict):
     )
 
 
+class RbacPolicyInitError(BadRequest):
+    """`object_id`, `reason`."""
+
+    message = "RBAC policy on object {object_id} cannot be created because {reason}."
+
+
 class DuplicateRbacPolicy(Conflict):
     """The same is granted already."""
 
@@ -66,11 +73,22 @@ def create(call: Call, values: Item) -> Item:
         raise InvalidInput(
             error_message=f"Only admins can manipulate policies on {type_.replace('_', ' ')}s they do not own"
         )
+    if type_ == "subnetpool":
+        _refuse_beyond_scope(call, target, values["target_tenant"])
     row = rows.insert(call, resource, values)
     if row is None:
         raise DuplicateRbacPolicy
     rows.change(call, owner, target, {network.EXTERNAL: True} if action == EXTERNAL else {})
     return row
+
+
+def _refuse_beyond_scope(call: Call, pool: Item, target: str) -> None:
+    """Raise RbacPolicyInitError unless those to whom a pool is lent are also lent its address scope."""
+    scope = pool["address_scope_id"]
+    if scope and not _targets(call, scope, SHARED) & {EVERYBODY, target}:
+        raise RbacPolicyInitError(
+            object_id=pool["id"], reason=f"the target project has no access to its address scope {scope}"
+        )
 
 
 def update(call: Call, row: Item, changes: Item) -> Item:
@@ -81,7 +99,9 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     others = _others(call, row)
     if target in others:
         raise DuplicateRbacPolicy
-    _refuse_if_used(call, row, others | {target})
+    # Also from everybody to the only one who uses it: in Neutron, what is narrowed is first taken back.
+    wider = target == EVERYBODY or row["object_type"] == "network"
+    _refuse_if_used(call, row, others | {target} if wider else others)
     _touch(call, row, {})
     return rows.change(call, resource, row, {"target_tenant": target})
 
@@ -120,7 +140,7 @@ def _targets(call: Call, object_id: str, action: str) -> set[str]:
 
 def _refuse_if_used(call: Call, row: Item, targets: set[str]) -> None:
     """Raise unless everybody who uses the object is among those to whom it will be lent."""
-    in_use = _USERS.get((row["object_type"], row["action"]))
+    in_use = USERS.get((row["object_type"], row["action"]))
     if in_use is None or EVERYBODY in targets:
         return
     lent_ = rows.find(call, _resource(row["object_type"]), row["object_id"], lock=True)
@@ -131,38 +151,6 @@ def _refuse_if_used(call: Call, row: Item, targets: set[str]) -> None:
         what = "the default external network is everybody's"
     if what:
         raise RbacPolicyInUse(object_id=row["object_id"], details=what)
-
-
-def _foreign_ports(call: Call, home: Item, targets: set[str]) -> str:
-    """Say that ports of other projects than these are on a network."""
-    table = port.resource.table
-    foreign = select(table.c.id).where(
-        table.c.network_id == home["id"],
-        table.c.project_id.not_in(sorted({home["project_id"], "", *targets})),
-        ~table.c.device_owner.startswith("network:"),
-    )
-    found = call.tx.execute(foreign.limit(1)).first()
-    return f"port {found.id} of another project is on the network" if found else ""
-
-
-def _foreign_routers(call: Call, home: Item, targets: set[str]) -> str:
-    """Say that routers of other projects than these have their gateway on a network."""
-    routers, gateways = router.resource.table, port.resource.table
-    foreign = (
-        select(routers.c.id)
-        .join(gateways, gateways.c.id == routers.c.gw_port_id)
-        .where(gateways.c.network_id == home["id"])
-        .where(routers.c.project_id.not_in(sorted({home["project_id"], "", *targets})))
-    )
-    found = call.tx.execute(foreign.limit(1)).first()
-    return f"router {found.id} of another project has its gateway there" if found else ""
-
-
-_USERS: Mapping[tuple[str, str], Callable[[Call, Item, set[str]], str]] = {
-    ("network", SHARED): _foreign_ports,
-    ("network", EXTERNAL): _foreign_routers,
-    ("qos_policy", SHARED): qos_bindings.foreign_user,
-}
 
 
 def _grant(call: Call, type_: str, row: Item, action: str) -> None:
@@ -251,9 +239,9 @@ def _share(call: Call, type_: str, row: Item, wanted: bool) -> None:
     if wanted and EVERYBODY not in targets:
         _grant(call, type_, row, SHARED)
     elif not wanted and EVERYBODY in targets:
-        if type_ == "network" and _foreign_ports(call, row, targets - {EVERYBODY}):
+        if type_ == "network" and on_network(call, row, targets - {EVERYBODY}):
             raise InvalidSharedSetting(network=row["name"])
-        in_use = _USERS.get((type_, SHARED))
+        in_use = USERS.get((type_, SHARED))
         if in_use and (what := in_use(call, row, targets - {EVERYBODY})):
             raise RbacPolicyInUse(object_id=row["id"], details=what)
         _revoke(call, row, resource.table.c.action == SHARED, resource.table.c.target_tenant == EVERYBODY)

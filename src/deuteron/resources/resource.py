@@ -129,6 +129,8 @@ class Resource:
     attributes: Mapping[str, Attr]
     path: str = ""
     """Below /v2.0, where that is not the collection's name."""
+    blank: Mapping[str, Any] = field(default_factory=dict)
+    """What an update says that names no attribute at all."""
     parent: str = ""
     """The resource below each of whose objects it has a collection: /PARENTS/ID/COLLECTION. It has an
     attribute PARENT_id and goes with its parent; who owns that one is `ext_parent` in rules of policy."""

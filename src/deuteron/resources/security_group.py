@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Column, ForeignKey, String, Table, select
 
 from deuteron.resources import default_security_group_rule as templates
-from deuteron.resources import default_statefulness, rows, security_rules
+from deuteron.resources import default_statefulness, quota, rows, security_rules
 from deuteron.resources.address_group import resource as address_group
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
@@ -89,6 +89,8 @@ def create(call: Call, values: Item) -> Item:
 
 def _begin(call: Call, group: Item, *, default: bool) -> None:
     for template in templates.of_new_group(call, default):
+        if not default:
+            quota.take(call, rule, group)
         remote = template["remote_group_id"]
         rows.create(call, rule, {
             **{name: template[name] for name in security_rules.ATTRIBUTES},

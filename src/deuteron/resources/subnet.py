@@ -73,7 +73,19 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     if changes.get("enable_dhcp") is False and (row["ipv6_ra_mode"] or row["ipv6_address_mode"]):
         raise InvalidInput(error_message="Cannot disable enable_dhcp with ipv6 attributes set")
     _check_lists(call, row["id"], cidr.version, changes)
+    _touch_network(call, row["network_id"])
     return rows.change(call, resource, row, changes)
+
+
+def delete(call: Call, row: Item) -> None:
+    """Delete a subnet of which nobody has an address."""
+    rows.remove(call, resource, row["id"])
+    _touch_network(call, row["network_id"])
+
+
+def _touch_network(call: Call, id_: str) -> None:
+    """A network's revision counts its subnets' changes, too."""
+    rows.change(call, network.resource, rows.get(call, network.resource, id_, lock=True), {})
 
 
 def is_auto_address(subnet: Mapping[str, Any]) -> bool:
@@ -231,6 +243,12 @@ def _check_lists(call: Call, id_: str, version: int, values: Mapping[str, Any]) 
         _check_family(version, destination.version, route["destination"], "destination")
 
 
+def _updating_network(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
+    if "mtu" in changes and 0 < changes["mtu"] < network.IPV6_MIN_MTU:
+        for one in of_network(call, row["id"]):
+            _check_mtu({**row, "mtu": changes["mtu"]}, one["ip_version"])
+
+
 def _present_in_networks(call: Call, items: list[Item]) -> None:
     found: dict[str, list[str]] = {item["id"]: [] for item in items}
     table = resource.table
@@ -270,6 +288,7 @@ resource = Resource(
     },
     create=create,
     update=update,
+    delete=delete,
 )
 
 DECLARES = (
@@ -279,6 +298,7 @@ DECLARES = (
         name="subnets",
         attributes={"subnets": Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False)},
         present=_present_in_networks,
+        updating=_updating_network,
     ),
     Alias(alias="subnet", name="Neutron L3 Subnet", description="Layer 3 subnet abstraction"),
 )

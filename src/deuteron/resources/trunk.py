@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from deuteron.resources import access, network, port, rows
+from deuteron.resources import access, network, port, rows, tag
 from deuteron.resources.attribute import Attr, Type
 from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, HTTPBadRequest, InUse, InvalidInput, NotFound
@@ -124,7 +124,9 @@ def _sub_ports(value: Any) -> list[Item]:
         raise ValueError(f"'{shown(value)}' is not a list")
     found = [_sub_port(one) for one in value]
     ports = [one["port_id"] for one in found]
-    tags = [(one["segmentation_type"], one["segmentation_id"]) for one in found if "segmentation_id" in one]
+    tags = [
+        (one.get("segmentation_type"), one["segmentation_id"]) for one in found if "segmentation_id" in one
+    ]
     if len(set(ports)) < len(ports):
         raise ValueError("a port is there twice")
     if len(set(tags)) < len(tags):
@@ -215,6 +217,8 @@ def _attach(call: Call, trunk: Item, parent: Item, wanted: Sequence[Item]) -> No
     """Make ports subports of a trunk: free ones, tags of their own, no larger frames than the parent's."""
     largest = _mtu(call, parent)
     for one in wanted:
+        _refuse_incomplete(one)
+    for one in wanted:
         child = access.get(call, port.resource, one["port_id"], lock=True)
         if child["id"] == parent["id"]:
             raise ParentPortInUse(port_id=child["id"])
@@ -234,24 +238,30 @@ def _mtu(call: Call, row: Item) -> int:
     return mtu
 
 
+def _refuse_incomplete(wanted: Item) -> None:
+    """Raise InvalidInput unless it says by which tag a subport is told, or that its network says so."""
+    if wanted.get("segmentation_type") == INHERIT:
+        return
+    if wanted.get("segmentation_type") is None or wanted.get("segmentation_id") is None:
+        raise InvalidInput(
+            error_message=f"Invalid subport details '{shown(wanted)}': missing segmentation information. "
+            "Must specify both segmentation_id and segmentation_type"
+        )
+
+
 def _tag(call: Call, child: Item, wanted: Item) -> int:
     """Return the VLAN ID of a subport. Raises InvalidInput."""
     kind, number = wanted.get("segmentation_type"), wanted.get("segmentation_id")
     if kind == INHERIT:
         home = rows.get(call, network.resource, child["network_id"])
         kind, number = home[network.TYPE], home[network.SEGMENT]
-    if kind is None or number is None:
-        raise InvalidInput(
-            error_message=f"Invalid subport details '{shown(wanted)}': missing segmentation information. "
-            "Must specify both segmentation_id and segmentation_type"
-        )
     if kind != VLAN:
         raise InvalidInput(error_message=f"Unknown segmentation_type '{shown(kind)}'")
     try:
-        tag: int = _VLAN_ID.convert(number)
+        vlan: int = _VLAN_ID.convert(number)
     except ValueError as error:
         raise InvalidInput(error_message=f"segmentation_id: {error}") from None
-    return tag
+    return vlan
 
 
 def _insert(call: Call, trunk_id: str, child: Item, tag: int) -> None:
@@ -410,6 +420,7 @@ resource = Resource(
 
 DECLARES = (
     resource,
+    tag.on("trunk"),
     Extension(
         resource="port",
         name="trunk",
