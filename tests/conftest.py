@@ -17,12 +17,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from deuteron.resources import registry
 from deuteron.store import Database
 from deuteron.store.migrate import prepare
 
 _PR_SET_PDEATHSIG = 1
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("deuteron", deadline=None)
+settings.load_profile("deuteron")
 
 
 @pytest.fixture(scope="session")

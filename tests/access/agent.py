@@ -34,7 +34,7 @@ def agent(settings: AgentSettings) -> Iterator[Iterator[str]]:
 def main(settings: AgentSettings) -> None:
     parsed, status, planned = parse(settings), Status(), threading.Event()
     Follower(parsed.server, settings.host, "", lambda _: planned.set(), settings.token).start()
-    assert planned.wait(30)
+    assert planned.wait(100)
     print("planned", flush=True)
     before = status.delivered
     report = Report(started=1.0, roles=("l2",), vtep="127.0.0.1")

@@ -69,7 +69,7 @@ class Keystone:
         self._answer(request, 201, {"token": {**self.tokens[id_], "catalog": self.catalog}}, id_)
 
     def validate(self, request: BaseHTTPRequestHandler) -> None:
-        self.delay.wait(10)
+        self.delay.wait(100)
         if "/auth/tokens" not in request.path:
             self._answer(request, 200, {"version": {"id": "v3.14", "status": "stable", "links": []}})
             return

@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from deuteron.api import auth_keystone
 from deuteron.settings import KeystoneSettings, ServerSettings
 from deuteron.store import Database
 from tests.access.conftest import ONE, OTHER
@@ -65,10 +67,12 @@ def test_no_token_and_wrong_ones(api: Client, keystone: Keystone) -> None:
     assert api.get("/there/is/nothing").status == 401
 
 
-def test_a_token_expires_also_in_memory(api: Client, keystone: Keystone) -> None:
-    token = keystone.token("member", project=ONE, seconds=1.5)
+def test_a_token_expires_also_in_memory(
+    api: Client, keystone: Keystone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = keystone.token("member", project=ONE, seconds=100)
     assert networks(api, X_Auth_Token=token).status == 200
-    time.sleep(1.6)
+    monkeypatch.setattr(auth_keystone, "time", SimpleNamespace(time=lambda: time.time() + 101))
     assert networks(api, X_Auth_Token=token).status == 401
 
 

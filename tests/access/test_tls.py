@@ -50,7 +50,7 @@ def served(tmp_path: Path) -> Iterator[tuple[str, _Files]]:
         yield line.partition("serving on ")[2].partition(",")[0], files
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(100)
 
 
 def test_the_command_and_an_agent_trust_only_the_certificate_that_they_are_told(
@@ -87,7 +87,7 @@ def test_files_that_are_no_certificates_are_told_at_the_start(
     ]
     for settings, said in wrong:
         server = _server(tmp_path, settings)
-        _, words = server.communicate(timeout=60)
+        _, words = server.communicate(timeout=300)
         assert server.returncode == 2
         assert said in words
     monkeypatch.setenv("OS_CACERT", str(tmp_path / "nothing"))

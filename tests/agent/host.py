@@ -137,7 +137,7 @@ class Agent:
         return self.log.read_text()
 
 
-def eventually(check: Callable[[], Any], seconds: float = 20, what: str = "") -> Any:
+def eventually(check: Callable[[], Any], seconds: float = 60, what: str = "") -> Any:
     """Return what `check` returns as soon as it is true; AssertionErrors in it count as not yet."""
     deadline = time.monotonic() + seconds
     while True:

@@ -37,7 +37,7 @@ class Stream:
     """A plan stream, read in a thread."""
 
     def __init__(self, port: int, host: str, since: str = "") -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=100)
         self._connection.request("GET", f"/agent/v1/hosts/{host}/plan?since={since}")
         self._response = self._connection.getresponse()
         assert self._response.status == 200
@@ -126,7 +126,7 @@ class Cloud:
         return self.agents[name]
 
     def post_report(self, host: str, body: bytes) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=100)
         try:
             connection.request("POST", f"/agent/v1/hosts/{host}/report", body)
             return connection.getresponse().status
@@ -134,7 +134,7 @@ class Cloud:
             connection.close()
 
     def v1(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=100)
         try:
             text = None if body is None else json.dumps(body)
             connection.request(method, f"/v1{path}", text, {"Content-Type": "application/json"})
@@ -144,7 +144,7 @@ class Cloud:
         finally:
             connection.close()
 
-    def until(self, true: Callable[[], T], seconds: float = 15.0) -> T:
+    def until(self, true: Callable[[], T], seconds: float = 100.0) -> T:
         end = time.monotonic() + seconds
         while not (found := true()):
             assert time.monotonic() < end, f"not in {seconds} s: {self.v1('GET', '/status')}"
@@ -155,6 +155,12 @@ class Cloud:
 @pytest.fixture
 def cloud(db: Database) -> Iterator[Cloud]:
     """A server on a fresh database; once SQLite, once PostgreSQL."""
+    yield from running(db, ServerSettings(agent_down_time=30.0))
+
+
+@pytest.fixture
+def mortal(db: Database) -> Iterator[Cloud]:
+    """The same, with hosts that are dead soon: the others live however busy the machine is."""
     yield from running(db, ServerSettings(agent_down_time=3.0))
 
 

@@ -38,7 +38,7 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=100)
 
     def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None

@@ -22,7 +22,7 @@ AGENT_GATEWAY = "network:floatingip_agent_gateway"
 
 @contextmanager
 def serving(db: Database, **settings: Any) -> Iterator[Cloud]:
-    made = running(db, ServerSettings(agent_down_time=3.0, **settings))
+    made = running(db, ServerSettings(agent_down_time=30.0, **settings))
     cloud = next(made)
     try:
         yield cloud

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -40,7 +39,7 @@ def test_a_query_that_makes_no_sense_is_refused(api: Client, query: str) -> None
 
 
 def lines(api: Client, query: str) -> Iterator[dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=100)
     connection.request("GET", f"/v1/events?follow=true&{query}")
     response = connection.getresponse()
     assert response.headers["content-type"] == "application/x-ndjson"
@@ -69,9 +68,7 @@ def test_followers_are_told_each_event_once(api: Client, db: Database) -> None:
         happen(db, f"{number}")
     assert texts(take(follower, 20)) == [f"{number}" for number in range(20)]
     assert texts(take(other, 20)) == [f"{number}" for number in range(20)]
-    begin = time.monotonic()
     assert next(follower)["kind"] == "keepalive", "nothing is told twice"
-    assert time.monotonic() - begin < 10
 
 
 def test_a_follower_goes_on_where_it_was(api: Client, db: Database) -> None:

@@ -27,7 +27,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
 @contextmanager
 def serving(db: Database, **settings: Any) -> Iterator[Cloud]:
     """Run a server with three hosts."""
-    made = running(db, ServerSettings(agent_down_time=3.0, **settings))
+    made = running(db, ServerSettings(agent_down_time=30.0, **settings))
     cloud = next(made)
     try:
         for name in ("net1", "net2", "net3"):

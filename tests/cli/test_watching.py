@@ -28,7 +28,7 @@ def running(deuteron: Command, *words: str, out: int = subprocess.PIPE) -> Itera
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(20)
+        process.wait(100)
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def reporting(cloud: Cloud) -> Iterator[None]:
 
 def interrupted(process: "subprocess.Popen[str]") -> int:
     process.send_signal(signal.SIGINT)
-    return process.wait(20)
+    return process.wait(100)
 
 
 def until(stream: IO[str], words: str) -> str:
@@ -81,7 +81,7 @@ def test_a_screen_is_drawn_anew(cloud: Cloud, deuteron: Command) -> None:
     reading, writing = pty.openpty()
     with reporting(cloud), running(deuteron, "status", "--watch", out=writing) as process:
         os.close(writing)
-        shown, end = b"", time.monotonic() + 20
+        shown, end = b"", time.monotonic() + 100
         while shown.count(b"\x1b[H") < 2 and time.monotonic() < end:
             shown += os.read(reading, 65536)
         assert interrupted(process) == 0

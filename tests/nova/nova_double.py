@@ -52,7 +52,7 @@ class Nova:
         """Return the name and the port of what it was told, of these names or of all."""
         return [(one["name"], one["tag"]) for one in self.told if not names or one["name"] in names]
 
-    def hears(self, count: int, seconds: float = 20.0) -> None:
+    def hears(self, count: int, seconds: float = 100.0) -> None:
         """Wait until it was told so many events, and a little longer for one too many."""
         deadline = time.monotonic() + seconds
         while len(self.told) < count and time.monotonic() < deadline:

@@ -92,6 +92,6 @@ def test_a_server_that_is_to_tell_nobody_does_not_start(tmp_path: Path) -> None:
     config.write_text("[server]\nlisten = ['127.0.0.1:0']\nnotify_nova_on_port_data_changes = true\n")
     command = [str(Path(sys.executable).with_name("deuteron")), "server", "--config", str(config)]
     command += ["--database", f"sqlite:///{tmp_path / 'db'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2
     assert "[nova] auth_url" in done.stderr

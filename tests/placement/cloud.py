@@ -102,10 +102,11 @@ class Cloud:
     """A server's insides, stepped by hand or with the placement loop running.
 
     `hosts` are there before the loop begins: one that appears while it places something is a candidate later.
+    Nobody dies because the machine is busy with something else: where deaths matter there is `World`.
     """
 
     def __init__(self, url: str, hosts: Sequence[str] = (), **settings: Any) -> None:
-        self.settings = ServerSettings(database=url, **settings)
+        self.settings = ServerSettings(database=url, **{"agent_down_time": 100.0, **settings})
         self.db = Database(url)
         self.hub = Hub(self.db, self.settings.dns_domain, threading.Event())
         self.hub.start()
@@ -168,7 +169,7 @@ class Cloud:
             },
         )
 
-    def until(self, true: Callable[[], T], seconds: float = 10.0) -> T:
+    def until(self, true: Callable[[], T], seconds: float = 100.0) -> T:
         """Step all agents until something is true; return it."""
         end = time.monotonic() + seconds
         while not (found := true()):

@@ -1,6 +1,5 @@
 """A host is emptied: routers go one by one without a gap, then DHCP; what cannot go is named."""
 
-import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -42,7 +41,7 @@ def settle(cloud: Cloud) -> None:
 
 
 @pytest.fixture
-def four(database_url: str) -> Iterator[Cloud]:
+def four(database_url: str, patient: None) -> Iterator[Cloud]:
     made = Cloud(database_url, ("net1", "net2", "net3", "net4"))
     yield made
     made.close()
@@ -69,7 +68,7 @@ def test_routers_and_dhcp_leave_one_by_one_and_the_host_is_safe(four: Cloud) -> 
         closed.extend(id_ for id_ in mine if not open_on(four, id_))
         return shown(four, host).state == "drained"
 
-    four.until(empty, 30)
+    four.until(empty)
     assert most == 1, "one after the other"
     assert closed == [], "somebody forwards at any moment"
     assert shown(four, host).safe
@@ -161,20 +160,19 @@ def test_a_router_whose_move_fails_is_told_and_tried_again(
     monkeypatch.setattr(moves, "PATIENCE", patience)
     for agent in others:
         agent.silent = False
-    three.until(lambda: shown(three, host).safe, 30)
+    three.until(lambda: shown(three, host).safe)
     assert open_on(three, router) != {host}
     assert not running(three, router)
 
 
-def test_many_networks_leave_without_delay(three: Cloud) -> None:
+def test_many_networks_leave_without_delay(three: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "SWEEP_SECONDS", 1000.0)
     networks = [three.network(f"10.{number}.0.0/24")["id"] for number in range(8)]
     three.until(lambda: all(len(dhcp_hosts(three, id_)) == 2 for id_ in networks))
     mine = [id_ for id_ in networks if "net1" in dhcp_hosts(three, id_)]
     assert len(mine) > 3
-    began = time.monotonic()
     drain(three, "net1")
-    three.until(lambda: shown(three, "net1").safe)
-    assert time.monotonic() - began < service.SWEEP_SECONDS, "one after the other, at once"
+    three.until(lambda: shown(three, "net1").safe)  # one after the other, at once
     three.until(lambda: not any("net1" in dhcp_hosts(three, id_) for id_ in networks))
 
 
@@ -188,7 +186,7 @@ def test_hosts_are_emptied_at_once_and_what_was_wished_for_is_forgotten(four: Cl
     settle(four)
     for host in (first, third):
         drain(four, host)
-    four.until(lambda: shown(four, first).safe and shown(four, third).safe, 20)
+    four.until(lambda: shown(four, first).safe and shown(four, third).safe)
     assert open_on(four, router) <= {second, "net4"}
     assert active(four, router) not in (first, third)
 

@@ -343,7 +343,7 @@ def test_two_at_once_in_a_new_project_make_one_network(db: Database) -> None:
 
 
 @pytest.fixture
-def cloud(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+def cloud(database_url: str, patient: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """Placement with agents that pretend; ends of elections are noticed soon."""
     monkeypatch.setattr(service, "SWEEP_SECONDS", 0.1)
     monkeypatch.setattr(ha, "IDLE_SECONDS", 0.3)
@@ -358,18 +358,18 @@ def test_projects_routers_are_held_apart_on_the_hosts(cloud: Cloud) -> None:
     for name in HOSTS[:3]:
         cloud.agent(name)
     made = [cloud.create("routers", ha=True, project_id=project)["id"] for project in ("p", "q")]
-    cloud.until(lambda: all(len(agent.units(Election)) == 2 for agent in cloud.agents.values()), 60)
+    cloud.until(lambda: all(len(agent.units(Election)) == 2 for agent in cloud.agents.values()))
     units = [unit for agent in cloud.agents.values() for unit in agent.units(Election).values()]
     held = {(unit.ha_network, unit.vni, unit.vrid) for unit in units}
     assert len(held) == len({network for network, _, _ in held}) == len({vni for _, vni, _ in held}) == 2
     names = {one["name"] for one in cloud.list("networks")}
     assert names == {"HA network tenant p", "HA network tenant q"}
     cloud.delete("routers", made[0])
-    cloud.until(lambda: {one["name"] for one in cloud.list("networks")} == {"HA network tenant q"}, 60)
-    cloud.until(lambda: all(len(agent.units(Election)) == 1 for agent in cloud.agents.values()), 60)
+    cloud.until(lambda: {one["name"] for one in cloud.list("networks")} == {"HA network tenant q"})
+    cloud.until(lambda: all(len(agent.units(Election)) == 1 for agent in cloud.agents.values()))
     cloud.delete("routers", made[1])
-    cloud.until(lambda: not cloud.list("networks") and not cloud.list("ports"), 60)
-    cloud.until(lambda: not any(agent.plan for agent in cloud.agents.values()), 60)
+    cloud.until(lambda: not cloud.list("networks") and not cloud.list("ports"))
+    cloud.until(lambda: not any(agent.plan for agent in cloud.agents.values()))
 
 
 def test_more_candidates_than_steps_of_priority(cloud: Cloud) -> None:
@@ -385,7 +385,7 @@ def test_more_candidates_than_steps_of_priority(cloud: Cloud) -> None:
         units = [agent.units(Election).get(one or "") for agent in cloud.agents.values()]
         return [] if more or None in units else [unit for unit in units if unit]
 
-    units = cloud.until(ridden, 60)
+    units = cloud.until(ridden)
     assert sorted((unit.priority for unit in units), reverse=True)[:4] == [250, 200, 150, 100]
     assert len({unit.priority for unit in units}) == len(HOSTS)
     assert {len(unit.peers) for unit in units} == {len(HOSTS) - 1}
@@ -399,7 +399,7 @@ def test_a_routers_ports_show_where_its_heartbeat_travels(cloud: Cloud) -> None:
     def shown() -> list[dict[str, Any]]:
         return [one for one in cloud.list("ports") if one["device_owner"] == owners.HA_PORT]
 
-    cloud.until(lambda: len(shown()) == 3 and all(one["status"] == "ACTIVE" for one in shown()), 60)
+    cloud.until(lambda: len(shown()) == 3 and all(one["status"] == "ACTIVE" for one in shown()))
     units = {name: next(iter(agent.units(Election).values())) for name, agent in cloud.agents.items()}
     for one in shown():
         unit = units[one["binding:host_id"]]
@@ -420,7 +420,7 @@ def test_members_of_a_project_do_not_see_what_is_hidden(cloud: Cloud) -> None:
     for name in HOSTS[:3]:
         cloud.agent(name)
     made = cloud.create("routers", ha=True, project_id="p")["id"]
-    cloud.until(lambda: len(cloud.list("ports")) == 6, 60)
+    cloud.until(lambda: len(cloud.list("ports")) == 6)
     assert {tuple(one["security_groups"]) for one in cloud.list("ports")} == {()}
     member = Who(user_id="u", project_id="p", roles=with_implied(frozenset({"member"})))
 

@@ -47,7 +47,7 @@ class Site:
             seen.append(self.unserved())
             return not self.conversions()[0]["running"]
 
-        self.cloud.until(ended, 30)
+        self.cloud.until(ended)
         return [one for one in seen if one]
 
     def conversions(self) -> list[dict[str, Any]]:

@@ -73,6 +73,7 @@ def test_a_plain_router_stays_where_it_was_active_last(three: Cloud) -> None:
 def test_a_conversion_whose_host_does_not_answer_goes_back_and_is_tried_again(
     three: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    patience = moves.PATIENCE
     monkeypatch.setattr(moves, "PATIENCE", {"build": 0.3, "switch": 0.5})
     monkeypatch.setattr(service, "RETRY_SECONDS", 0.5)
     router = redundant_router(three)
@@ -84,6 +85,7 @@ def test_a_conversion_whose_host_does_not_answer_goes_back_and_is_tried_again(
     three.until(lambda: any(one["phase"] == "failed" for one in moves_of(three, router)))
     (failed,) = [one for one in moves_of(three, router) if one["phase"] == "failed"][-1:]
     assert "did not open in time" in failed["detail"]
+    monkeypatch.setattr(moves, "PATIENCE", patience)
     for agent in three.agents.values():
         agent.silent = False
     seen = seen_until(three, router, lambda: kind(three, router) == {"open"})

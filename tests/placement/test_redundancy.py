@@ -1,6 +1,6 @@
 """Who dies is told, what it costs too; and when redundancy is there again, and after how long."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,14 +20,13 @@ from tests.placement.steps import (
     running,
     seen_until,
 )
+from tests.placement.world import World
 
 
 @pytest.fixture
-def short_lived(database_url: str) -> Iterator[Cloud]:
+def short_lived(world: Callable[..., World]) -> World:
     """A host is dead after a second, and replaced after two more."""
-    made = Cloud(database_url, agent_down_time=1.0, ha_candidate_replacement_delay=3.0)
-    yield made
-    made.close()
+    return world(agent_down_time=1.0, ha_candidate_replacement_delay=3.0)
 
 
 def told(cloud: Cloud, *kinds: str) -> list[Any]:
@@ -41,7 +40,7 @@ def short(cloud: Cloud) -> set[tuple[str, str]]:
     return cloud.db.read_now(lambda tx: {(row.role, row.object_id) for row in tx.execute(query)})
 
 
-def test_a_candidate_that_stays_dead_is_replaced_and_that_is_told(short_lived: Cloud) -> None:
+def test_a_candidate_that_stays_dead_is_replaced_and_that_is_told(short_lived: World) -> None:
     cloud = short_lived
     for name in ("net1", "net2", "net3", "net4"):
         cloud.agent(name)
@@ -51,7 +50,7 @@ def test_a_candidate_that_stays_dead_is_replaced_and_that_is_told(short_lived: C
     before = set(routers_of(cloud, router))
     (spare,) = set(cloud.agents) - before
     cloud.agents[standby].silent = True
-    cloud.until(lambda: ("l3", router) in short(cloud), 20)
+    cloud.until(lambda: ("l3", router) in short(cloud))
     assert ("host", standby) in short(cloud)
     assert spare not in routers_of(cloud, router), "it may come back"
     (dead,) = told(cloud, "host_dead")
@@ -70,7 +69,7 @@ def test_a_candidate_that_stays_dead_is_replaced_and_that_is_told(short_lived: C
     assert len(open_on(cloud, router)) == 1
 
 
-def test_a_candidate_that_comes_back_in_time_keeps_its_place(short_lived: Cloud) -> None:
+def test_a_candidate_that_comes_back_in_time_keeps_its_place(short_lived: World) -> None:
     cloud = short_lived
     for name in ("net1", "net2", "net3", "net4"):
         cloud.agent(name)
@@ -79,14 +78,14 @@ def test_a_candidate_that_comes_back_in_time_keeps_its_place(short_lived: Cloud)
     before = set(routers_of(cloud, router))
     standby = next(name for name in sorted(before) if name != active(cloud, router))
     cloud.agents[standby].silent = True
-    cloud.until(lambda: ("l3", router) in short(cloud), 20)
+    cloud.until(lambda: ("l3", router) in short(cloud))
     cloud.agents[standby].silent = False
     cloud.until(lambda: ("l3", router) not in short(cloud))
     assert set(routers_of(cloud, router)) == before
     assert len(told(cloud, "redundancy_restored")) == len(told(cloud, "redundancy_lost"))
 
 
-def test_dhcp_and_plain_routers_are_replaced_at_once(short_lived: Cloud) -> None:
+def test_dhcp_and_plain_routers_are_replaced_at_once(short_lived: World) -> None:
     cloud = short_lived
     for name in ("net1", "net2", "net3"):
         cloud.agent(name)
@@ -95,8 +94,8 @@ def test_dhcp_and_plain_routers_are_replaced_at_once(short_lived: Cloud) -> None
     cloud.until(lambda: open_on(cloud, router) and len(dhcp_hosts(cloud, network)) == 2)
     (host,) = open_on(cloud, router)
     cloud.agents[host].silent = True
-    cloud.until(lambda: open_on(cloud, router) - {host}, 20)
-    cloud.until(lambda: told(cloud, "redundancy_restored"), 20)
+    cloud.until(lambda: open_on(cloud, router) - {host})
+    cloud.until(lambda: told(cloud, "redundancy_restored"))
     cloud.until(lambda: short(cloud) == {("host", host)})
     lost = {one.subject_kind: one.text for one in told(cloud, "redundancy_lost")}
     assert lost["router"] == f"router on 0 of 1 hosts: {host} is dead"

@@ -1,6 +1,7 @@
 """The placement loop with a real database and agents that pretend."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.placement.steps import (
     seen_until,
     set_agent,
 )
+from tests.placement.world import World
 
 
 def test_a_network_gets_two_dhcp_servers_on_different_hosts(cloud: Cloud) -> None:
@@ -214,62 +216,51 @@ def test_moves_that_make_no_sense_are_refused(three: Cloud) -> None:
         three.call(lambda call: planned.move(call, router, other))
 
 
-def test_a_dead_hosts_dhcp_server_moves_with_its_port(database_url: str) -> None:
-    cloud = Cloud(database_url, agent_down_time=1.0)
-    try:
-        for name in ("net1", "net2", "net3"):
-            cloud.agent(name)
-        network = cloud.network()["id"]
-        cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
-        dead, stays = dhcp_hosts(cloud, network)
-        before = cloud.agents[dead].units(Dhcp)[network]
-        cloud.agents[dead].silent = True
-        (spare,) = set(cloud.agents) - {dead, stays}
-        cloud.until(lambda: network in cloud.agents[spare].units(Dhcp), 20)
-        after = cloud.agents[spare].units(Dhcp)[network]
-        assert (after.port, after.mac, after.addresses) == (before.port, before.mac, before.addresses)
-        cloud.agents[dead].silent = False
-        cloud.until(lambda: dhcp_hosts(cloud, network) == sorted([stays, spare]))
-    finally:
-        cloud.close()
+def test_a_dead_hosts_dhcp_server_moves_with_its_port(world: Callable[..., World]) -> None:
+    cloud = world(agent_down_time=1.0)
+    for name in ("net1", "net2", "net3"):
+        cloud.agent(name)
+    network = cloud.network()["id"]
+    cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
+    dead, stays = dhcp_hosts(cloud, network)
+    before = cloud.agents[dead].units(Dhcp)[network]
+    cloud.agents[dead].silent = True
+    (spare,) = set(cloud.agents) - {dead, stays}
+    cloud.until(lambda: network in cloud.agents[spare].units(Dhcp))
+    after = cloud.agents[spare].units(Dhcp)[network]
+    assert (after.port, after.mac, after.addresses) == (before.port, before.mac, before.addresses)
+    cloud.agents[dead].silent = False
+    cloud.until(lambda: dhcp_hosts(cloud, network) == sorted([stays, spare]))
 
 
-def test_a_plain_router_of_a_dead_host_is_placed_elsewhere(database_url: str) -> None:
-    cloud = Cloud(database_url, agent_down_time=1.0)
-    try:
-        for name in ("net1", "net2"):
-            cloud.agent(name)
-        router = cloud.create("routers", ha=False)["id"]
-        cloud.until(lambda: open_on(cloud, router))
-        dead = active(cloud, router)
-        assert dead
-        cloud.agents[dead].silent = True
-        cloud.until(lambda: routers_of(cloud, router).get(another(cloud, dead)), 20)
-        cloud.until(lambda: active(cloud, router) == another(cloud, dead))
-    finally:
-        cloud.close()
+def test_a_plain_router_of_a_dead_host_is_placed_elsewhere(world: Callable[..., World]) -> None:
+    cloud = world(agent_down_time=1.0)
+    for name in ("net1", "net2"):
+        cloud.agent(name)
+    router = cloud.create("routers", ha=False)["id"]
+    cloud.until(lambda: open_on(cloud, router))
+    dead = active(cloud, router)
+    assert dead
+    cloud.agents[dead].silent = True
+    cloud.until(lambda: routers_of(cloud, router).get(another(cloud, dead)))
+    cloud.until(lambda: active(cloud, router) == another(cloud, dead))
 
 
-def test_silence_while_the_server_was_away_is_nobodys_fault(database_url: str) -> None:
-    cloud = Cloud(database_url, agent_down_time=1.0)
+def test_silence_while_the_server_was_away_is_nobodys_fault(world: Callable[..., World]) -> None:
+    cloud = world(agent_down_time=1.0)
     for name in ("net1", "net2", "net3"):
         cloud.agent(name)
     network = cloud.network()["id"]
     cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
     before = dhcp_hosts(cloud, network)
-    cloud.close()
-    time.sleep(1.5)
-    cloud = Cloud(database_url, agent_down_time=1.0)
-    try:
-        (spare,) = {"net1", "net2", "net3"} - set(before)
-        cloud.agent(spare)
-        time.sleep(0.3)
+    cloud.clock.sleep(1.5)
+    cloud.restart()
+    for silent in (True, False):
         for name in before:
-            cloud.agent(name)
-        time.sleep(0.5)
-        cloud.until(lambda: dhcp_hosts(cloud, network) == before)
-    finally:
-        cloud.close()
+            cloud.agents[name].silent = silent
+        for _ in range(5):
+            cloud.step()
+        assert dhcp_hosts(cloud, network) == before
 
 
 def test_dhcp_servers_are_added_and_removed_by_hand(three: Cloud) -> None:
@@ -341,25 +332,24 @@ def test_a_disabled_dhcp_agent_is_emptied_but_for_what_nobody_else_can_serve(thr
     three.until(lambda: dhcp_hosts(three, network) == [first])
 
 
-def test_a_dead_host_that_was_asked_for_is_replaced_and_asked_for_no_more(database_url: str) -> None:
-    cloud = Cloud(database_url, agent_down_time=1.0)
-    try:
-        for name in ("net1", "net2", "net3", "net4"):
-            cloud.agent(name)
-        network = cloud.network()["id"]
-        cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
-        first, second = dhcp_hosts(cloud, network)
-        third = min(set(cloud.agents) - {first, second})
-        by_hand(cloud, "add", "network", network, third)
-        by_hand(cloud, "remove", "network", network, first)
-        cloud.until(lambda: dhcp_hosts(cloud, network) == sorted([second, third]))
-        cloud.agents[third].silent = True
-        cloud.until(lambda: len(set(dhcp_hosts(cloud, network)) - {third, first}) == 2, 20)
-        cloud.agents[third].silent = False
-        cloud.until(lambda: third not in dhcp_hosts(cloud, network))
-        assert len(dhcp_hosts(cloud, network)) == 2
-    finally:
-        cloud.close()
+def test_a_dead_host_that_was_asked_for_is_replaced_and_asked_for_no_more(
+    world: Callable[..., World],
+) -> None:
+    cloud = world(agent_down_time=1.0)
+    for name in ("net1", "net2", "net3", "net4"):
+        cloud.agent(name)
+    network = cloud.network()["id"]
+    cloud.until(lambda: len(dhcp_hosts(cloud, network)) == 2)
+    first, second = dhcp_hosts(cloud, network)
+    third = min(set(cloud.agents) - {first, second})
+    by_hand(cloud, "add", "network", network, third)
+    by_hand(cloud, "remove", "network", network, first)
+    cloud.until(lambda: dhcp_hosts(cloud, network) == sorted([second, third]))
+    cloud.agents[third].silent = True
+    cloud.until(lambda: len(set(dhcp_hosts(cloud, network)) - {third, first}) == 2)
+    cloud.agents[third].silent = False
+    cloud.until(lambda: third not in dhcp_hosts(cloud, network))
+    assert len(dhcp_hosts(cloud, network)) == 2
 
 
 def test_candidates_are_added_and_removed_by_hand_without_a_gap(three: Cloud) -> None:

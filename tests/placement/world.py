@@ -4,7 +4,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from deuteron.placement import moves, service
 from deuteron.placement.reports import Reports
@@ -15,6 +15,7 @@ from deuteron.store import Database, feed
 from tests.placement.cloud import Agent, Cloud
 from tests.placement.steps import open_on
 
+T = TypeVar("T")
 TICK = 0.11
 """Seconds: an overlap of a move ends within one."""
 LEAP = 2.5
@@ -39,18 +40,19 @@ class Clock(types.ModuleType):
 
 def shared(clock: Clock) -> Callable[[], None]:
     """Have all that decides go by a clock; return what undoes it."""
-    undo = []
+    undo: list[tuple[types.ModuleType, str, Any]] = [(service, "LEASE_SECONDS", service.LEASE_SECONDS)]
+    service.LEASE_SECONDS = 600.0  # by the clock of the database, which goes on while a test computes
     for name, module in list(sys.modules.items()):
         deciding = name.startswith(("deuteron.placement.", "deuteron.plan.", "deuteron.resources."))
         if (deciding or name == "tests.placement.cloud") and isinstance(
             getattr(module, "time", None), types.ModuleType
         ):
-            undo.append((module, module.__dict__["time"]))
+            undo.append((module, "time", module.__dict__["time"]))
             module.__dict__["time"] = clock
 
     def restore() -> None:
-        for module, before in undo:
-            module.__dict__["time"] = before
+        for module, name, before in undo:
+            module.__dict__[name] = before
 
     return restore
 
@@ -89,6 +91,14 @@ class World(Cloud):
         self.tell()
         self.placement.turn()
         self.tell()
+
+    def until(self, true: Callable[[], T], seconds: float = 60.0) -> T:
+        """Let time pass until something is true; return it."""
+        end = self.clock.now + seconds
+        while not (found := true()):
+            assert self.clock.now < end, f"not in {seconds} s"
+            self.step()
+        return found
 
     def leap(self, seconds: float) -> None:
         """Let much time pass."""
