@@ -14,6 +14,7 @@ from deuteron.resources.distribution import (
     floats_at_hosts,
     floats_centrally,
     has_parts,
+    is_answered_centrally,
     is_central_inside,
     is_open,
 )
@@ -116,6 +117,10 @@ class World:
                 found.append(f"{host}: it does not reach the central part")
             if not (floats_at_hosts(own) or floats_centrally(rung)):
                 found.append(f"{host}: its floating IPs are nowhere")
+            if not (floats_at_hosts(own) or is_answered_centrally(rung)):
+                found.append(f"{host}: it does not serve floating IPs, and the central part is mute")
+            if not (floats_centrally(rung) or not is_answered_centrally(own)):
+                found.append(f"{host}: it is mute, and the central part does not serve its floating IPs")
         return found
 
 

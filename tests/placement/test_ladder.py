@@ -1,13 +1,14 @@
 """A router climbs from central to distributed and back, in all pairs of modes, by plans that hosts follow."""
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
 from deuteron.placement import conversions, planned
-from deuteron.plan.units import Dhcp, DistributedRouter, FloatingIP, Neighbour, Remote
+from deuteron.plan.units import Dhcp, DistributedRouter, Election, FloatingIP, Neighbour, Remote, Router
 from deuteron.resources import operations, owners, port_forwarding
 from deuteron.resources.conversion import MODES
 from deuteron.resources.l3_errors import RouterCannotBeConverted
@@ -76,7 +77,16 @@ class Site:
         central = [h for h in open_on(self.cloud, self.router) if self._serves(h)]
         if not (local or central):
             found.append("the floating IP is nowhere")
-        return found
+        return found + self.left_behind(twins)
+
+    def left_behind(self, twins: Mapping[str, Router]) -> list[str]:
+        """Who would take over in an election that the host that is open has left."""
+        held = {id_ for host in open_on(self.cloud, self.router) for id_ in self._elections(host)}
+        riding = {host: twin.election for host, twin in twins.items() if twin.gate == "election"}
+        return [f"{host} stands by for nobody" for host, election in riding.items() if election not in held]
+
+    def _elections(self, host: str) -> set[str]:
+        return set(self.cloud.agents[host].units(Election))
 
     def _serves(self, host: str) -> bool:
         unit = self.cloud.agents[host].units(FloatingIP).get(self.floating_ip)

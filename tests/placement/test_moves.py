@@ -41,3 +41,21 @@ def test_only_a_host_that_is_left_overlaps(source: str, phase: str) -> None:
     step = next_step(msgspec.structs.replace(BUILT, phase="switch", source=source))
     assert step is not None
     assert step.phase == phase
+
+
+@pytest.mark.parametrize(
+    ("changes", "phase"),
+    [
+        ({"phase": "switch"}, "close"),
+        ({"phase": "switch", "source": "net1"}, "overlap"),
+        ({"phase": "close"}, None),
+        ({"phase": "close", "acknowledged": frozenset({"net3"})}, "done"),
+        ({"phase": "close", "silent": frozenset({"net3"})}, "done"),
+        ({"phase": "close", "age": 11.0}, "done"),
+    ],
+)
+def test_who_stood_by_and_shall_not_closes_first(changes: dict[str, object], phase: str | None) -> None:
+    """When the election ends, who is left in it for a moment would take over."""
+    alone = msgspec.structs.replace(BUILT, source="net2", unwanted=frozenset({"net3"}))
+    step = next_step(msgspec.structs.replace(alone, **changes))
+    assert (step.phase if step else None) == phase

@@ -135,7 +135,7 @@ def _router(id_: str) -> st.SearchStrategy[s.Row]:
         ndp_proxy=st.booleans(),
         proxied=st.sampled_from([(), ("2001:db8::9",)]),
         routes=st.sampled_from([(), (("10.5.0.0/16", "10.0.0.9"),), (("10.6.0.0/16", "10.0.0.7"),)]),
-        rung=st.sampled_from([0, 0, 6, 6, 6, *Rung]),
+        rung=st.sampled_from([0, 0, *[Rung.DISTRIBUTED] * 3, *Rung]),
         rung_host=st.sampled_from(["", *HOSTS]),
         qos=policies,
     )

@@ -249,15 +249,27 @@ def test_on_every_rung_each_instance_has_one_gateway_and_each_floating_ip_a_plac
             twin = plan(state, "net1")["router/r"]
             assert isinstance(twin, u.Router)
             assert {one.id for one in twin.interfaces} == {"qb4", "qb6", "qr"}
-    places: dict[str, list[tuple[str, bool]]] = {"f1": [], "f2": []}
+    found_at: dict[str, list[tuple[str, bool, bool]]] = {"f1": [], "f2": []}
     for host in HOSTS:
         for unit in plan(state, host).values():
             if isinstance(unit, u.FloatingIP):
-                places[unit.id].append((host, unit.distributed))
-    central = [("net1", False), ("net2", False)]
-    assert places["f2"] == central, "its host has no external network"
-    local = rung >= Rung.FLOATING
-    assert places["f1"] == [*(central if rung <= Rung.FLOATING else []), *([("c1", True)] if local else [])]
+                found_at[unit.id].append((host, unit.distributed, unit.silent))
+    answers = rung <= Rung.READY
+    centrally = [(host, False, False) for host in ("net1", "net2")]
+    assert found_at["f2"] == centrally, "its host has no external network"
+    mute = [(host, False, not answers) for host in ("net1", "net2")]
+    local = [("c1", True, answers)] if rung >= Rung.READY else []
+    assert found_at["f1"] == [*(mute if rung <= Rung.FLOATING else []), *local]
+
+
+@pytest.mark.parametrize("rung", list(Rung))
+def test_one_part_answers_for_a_floating_ip_also_where_both_parts_are_on_one_host(rung: Rung) -> None:
+    both = s.Candidate(id="r/c1", router="r", host="c1", position=2)
+    state = made(rung)
+    state.replace(s.Candidate, both.id, both)
+    units = [unit for host in HOSTS for unit in plan(state, host).values() if isinstance(unit, u.FloatingIP)]
+    answering = {unit.distributed for unit in units if unit.id == "f1" and not unit.silent}
+    assert answering == {rung >= Rung.FLOATING}
 
 
 def test_where_its_guest_may_appear_a_floating_ip_is_translated_and_not_answered_for(state: State) -> None:

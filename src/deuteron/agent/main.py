@@ -19,6 +19,7 @@ from deuteron.agent.follower import Follower
 from deuteron.agent.l2 import Layer2
 from deuteron.agent.l2.bridge import BridgeManager
 from deuteron.agent.l2.subports import SubportManager
+from deuteron.agent.l3.departures import Departures
 from deuteron.agent.manager import Manager
 from deuteron.agent.metadata.manager import MetadataManager
 from deuteron.agent.plan import PlanFile
@@ -80,7 +81,9 @@ def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) ->
     if lacks := features.lacks():
         log.warning("%s; ports, floating IPs and gateways have no such limits here", lacks)
     qos = QosManager(lacks)
-    managers: list[Manager] = [firewall, subports, l2, qos, *_managers(settings, parsed, context, lacks)]
+    first: list[Manager] = [Departures(context)] if "l3" in parsed.roles else []
+    rest = _managers(settings, parsed, context, lacks)
+    managers: list[Manager] = [*first, firewall, subports, l2, qos, *rest]
     plan_file = PlanFile(context.state_dir / "plan.ndjson", context.run_dir / "plan-confirmed")
     reconciler = Reconciler(plan_file, managers, context.status)
 

@@ -86,13 +86,15 @@ _UP = {
     Rung.BUILT: "distributed parts are built on all hosts of its networks, mute",
     Rung.ELSEWHERE: "they open, but where the central part is active",
     Rung.OPEN: "the last of them opens",
-    Rung.FLOATING: "floating IPs appear where their instances are",
+    Rung.READY: "floating IPs appear where their instances are, mute",
+    Rung.FLOATING: "they are answered for there, and no more by the central part",
     Rung.HANDED_OVER: "floating IPs leave the central part",
     Rung.DISTRIBUTED: "the central part leaves the networks of the instances",
 }
 _DOWN = {
     Rung.HANDED_OVER: "the central part joins the networks of the instances",
-    Rung.FLOATING: "floating IPs appear in the central part",
+    Rung.FLOATING: "floating IPs appear in the central part, mute",
+    Rung.READY: "they are answered for there, and no more where their instances are",
     Rung.OPEN: "floating IPs leave the hosts of their instances",
     Rung.ELSEWHERE: "the distributed part closes where the central part is active",
     Rung.BUILT: "the other distributed parts close",

@@ -9,11 +9,13 @@ same, and that one's gate is open all the time.
     build     -> drain     the host that is left goes on forwarding with another source address
     drain     -> switch    all others follow the new election: the target opens and announces itself
     switch    -> overlap   both forward, until all that was on its way has arrived
-    overlap   -> close     the host that was left closes, or goes
+    overlap   -> close     the host that was left closes, or goes; so do those who stood by and shall not
     close     -> done      whoever is no candidate any more has gone
 
 Each step waits until the agents concerned have acknowledged the one before. One that is not acknowledged in
 time leads back to what was before (`failed`), as long as the source is still open; from then on only forward.
+An election that nobody rides on any more ends on each host when that one learns of it, and whoever is left in
+it for a moment is active: so gates that it could open are closed before.
 Steps that have no meaning (nobody to drain, target and source the same) are left out. A controller that dies
 in between is followed by another one, which finds the phase and goes on.
 """
@@ -56,6 +58,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the target is active in the election that the router goes to, or none is needed."""
     source_there: bool = True
     """Whether the source is a candidate still."""
+    unwanted: frozenset[str] = frozenset()
+    """Candidates, besides the source, that are not to be any."""
     copied: bool = True
     """Whether the target was told the open connections, if anybody is there to tell them: without them the
     first answers that reach it belong to nobody."""
@@ -88,16 +92,25 @@ def next_step(facts: Facts) -> Step | None:
         case "drain" if over:
             return Step("failed", f"{facts.source} did not begin to drain in time")
         case "switch" if built:
-            return Step("overlap" if leaving else "done", f"{facts.target} is open")
+            after = "overlap" if leaving else "close" if facts.unwanted else "done"
+            return Step(after, f"{facts.target} is open")
         case "switch" if over:
             return Step("failed", f"{facts.target} did not open in time")
         case "overlap" if facts.age >= OVERLAP_SECONDS:
             return Step("close", f"both were open for {facts.age * 1000:.0f} ms")
-        case "close" if not facts.source_there or facts.source in facts.acknowledged:
-            return Step("done", f"{facts.source} is closed")
+        case "close" if not _late(facts):
+            return Step("done", f"{facts.target} alone is open")
         case "close" if over:
-            return Step("done", f"{facts.source} did not say in time that it is closed")
+            return Step("done", f"{' and '.join(sorted(_late(facts)))} did not say in time to be closed")
     return None
+
+
+def _late(facts: Facts) -> frozenset[str]:
+    """Return who has not said yet that it is closed; a host that is silent never may."""
+    closing = facts.unwanted - facts.silent
+    if facts.source is not None and facts.source != facts.target and facts.source_there:
+        closing |= {facts.source}
+    return closing - facts.acknowledged
 
 
 def running(tx: Tx, router_id: str) -> Any:
@@ -184,6 +197,7 @@ def facts_of(tx: Tx, move: Any, cloud: Cloud, now: float) -> Facts:
         silent=cloud.silent,
         ready=move.election_id is None or active == target,
         source_there=move.source in candidates,
+        unwanted=frozenset(candidates) - {move.source, *move.candidates},
         copied=move.source in (None, *cloud.silent)
         or not (target in candidates and candidates[target].copying),
     )
@@ -259,7 +273,7 @@ def _enter(call: Call, move: Any, step: Step, now: float) -> dict[str, Any]:
         case "overlap":
             _remember(tx, move, now)
         case "close":
-            _follow(tx, move, [move.source])
+            _close(tx, move)
         case "done":
             if move.phase == "switch":
                 _remember(tx, move, now)
@@ -311,6 +325,14 @@ def _follow(tx: Tx, move: Any, hosts: Sequence[str]) -> None:
             _change(tx, move.router_id, host, **new)
         else:
             _delete(tx, move.router_id, host)
+
+
+def _close(tx: Tx, move: Any) -> None:
+    """Have the source follow, unless it is the target, and whoever is not wanted any more close."""
+    if move.source != move.candidates[0]:
+        _follow(tx, move, [move.source])
+    for host in _candidates(tx, move.router_id).keys() - set(move.candidates):
+        _change(tx, move.router_id, host, gate="closed", election_id=None)
 
 
 def _restore(tx: Tx, move: Any) -> None:

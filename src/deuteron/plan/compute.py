@@ -12,7 +12,9 @@ from deuteron.plan import units as u
 from deuteron.plan.ports import interface, mtu, silent, with_prefix
 from deuteron.plan.state import Candidate, Port, State, Subnet
 from deuteron.resources.distribution import (
+    Rung,
     floats_centrally,
+    is_answered_centrally,
     is_central_inside,
 )
 from deuteron.resources.owners import DHCP
@@ -249,14 +251,16 @@ def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
     row = state.floating_ips.get(id_)
     if row is None or row.router is None or not (row.fixed_ip or row.forwardings):
         return None
-    here, waiting = distributed.floats_on(state, row), False
-    if here != host:
-        router_row = state.routers.get(row.router)
-        elsewhere = here is not None and router_row is not None and not floats_centrally(router_row.rung)
-        if elsewhere or state.candidates.get(f"{row.router}/{host}") is None:
-            waiting = distributed.floats_soon(state, row, host)
-            if not waiting:
-                return None
+    router_row = state.routers.get(row.router)
+    rung = router_row.rung if router_row else Rung.CENTRAL
+    candidate = state.candidates.get(f"{row.router}/{host}") is not None
+    at, waiting = distributed.floats_on(state, row), False
+    # Who carries both parts serves it by one of them: by the one that answers.
+    here = at == host and not (candidate and is_answered_centrally(rung))
+    if not here and (not candidate or (at is not None and not floats_centrally(rung))):
+        waiting = distributed.floats_soon(state, row, host)
+        if not waiting:
+            return None
     return u.FloatingIP(
         id=id_,
         router=row.router,
@@ -265,8 +269,9 @@ def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
         fixed_ip=row.fixed_ip or "",
         forwardings=row.forwardings,
         limits=qos.bandwidth(state, row),
-        distributed=here == host or waiting,
+        distributed=here or waiting,
         waiting=waiting,
+        silent=at is not None and (here or waiting) == is_answered_centrally(rung),
     )
 
 

@@ -370,6 +370,8 @@ class FloatingIP(_Unit, frozen=True, tag="floatingip"):
     """It is served by the distributed part here, not by the central one."""
     waiting: bool = False
     """Its guest may appear here, or was here: it is translated here, too, and another host answers for it."""
+    silent: bool = False
+    """Another part of the router answers for it, and its guest sends by that one: serve who sends here."""
     limits: tuple[Limit, ...] = ()
     """Of its bandwidth."""
 

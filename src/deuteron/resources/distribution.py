@@ -19,11 +19,13 @@ class Rung(IntEnum):
     """They are open, but on the host where the central part is active: others still may send to it."""
     OPEN = 3
     """They are open everywhere."""
-    FLOATING = 4
-    """Floating IPs are served where their instances are, and still by the central part."""
-    HANDED_OVER = 5
+    READY = 4
+    """Floating IPs would be served where their instances are, but the central part answers for them."""
+    FLOATING = 5
+    """They are answered for there; the central part still serves whoever does not know yet."""
+    HANDED_OVER = 6
     """The central part serves only those floating IPs that nobody else can."""
-    DISTRIBUTED = 6
+    DISTRIBUTED = 7
     """The central part has left the networks of the instances, but for the ports of its own."""
 
 
@@ -44,7 +46,12 @@ def is_central_inside(rung: int) -> bool:
 
 def floats_at_hosts(rung: int) -> bool:
     """Whether floating IPs are served where their instances are, if that is possible there."""
-    return rung >= Rung.FLOATING
+    return rung >= Rung.READY
+
+
+def is_answered_centrally(rung: int) -> bool:
+    """Whether the central part answers for all floating IPs; one of the two always does, and never both."""
+    return rung <= Rung.READY
 
 
 def floats_centrally(rung: int) -> bool:

@@ -10,6 +10,7 @@ from deuteron.agent import l3
 from deuteron.agent.context import Context
 from deuteron.agent.firewall.manager import FirewallManager
 from deuteron.agent.l2.bridge import BridgeManager
+from deuteron.agent.l3.departures import Departures
 from deuteron.agent.manager import Manager
 from deuteron.agent.status import Status
 from deuteron.agent.system.daemons import Daemons
@@ -46,7 +47,7 @@ def main(host: str, local_ip: str, *rooms: str) -> None:
     managers = l3.managers(context, 0)
     if "l2" in rooms:
         firewall = FirewallManager()
-        managers = [firewall, BridgeManager(context, firewall.refusal), *managers]
+        managers = [Departures(context), firewall, BridgeManager(context, firewall.refusal), *managers]
     for line in sys.stdin:
         message = msgspec.json.decode(line)
         answer: object = True

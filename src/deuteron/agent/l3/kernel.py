@@ -20,8 +20,9 @@ _METRIC = {4: 0, 6: 256}
 """Of routes to subnets, where nothing else is said."""
 _FORWARDING = "3"
 """The state of a port of a bridge that takes part in everything."""
-_CARRIER_SECONDS = 2.0
-_LOOK_SECONDS = 0.002
+CARRIER_SECONDS = 2.0
+"""How long the kernel may take to notice a carrier."""
+LOOK_SECONDS = 0.002
 _DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 
 
@@ -138,11 +139,11 @@ def plug_ports(twin: Twin, whole: Taps) -> dict[str, list[str]]:
 
 def wait_for_bridges(taps: Iterable[str]) -> None:
     """Wait until bridges forward what comes by these ports: they learn of a carrier some time after it."""
-    until = time.monotonic() + _CARRIER_SECONDS
+    until = time.monotonic() + CARRIER_SECONDS
     for tap in taps:
         state = Path("/sys/class/net", tap, "brport", "state")
         while time.monotonic() < until and state.exists() and state.read_text().strip() != _FORWARDING:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
 
 
 def set_ports(devices: Sequence[Device], links: Taps) -> list[str]:

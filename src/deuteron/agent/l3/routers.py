@@ -10,7 +10,7 @@ from typing import Any
 
 from deuteron.agent import names
 from deuteron.agent.context import Context
-from deuteron.agent.l3 import kernel, radvd, serving, wanted
+from deuteron.agent.l3 import acquaintances, kernel, radvd, serving, wanted
 from deuteron.agent.l3.distributed import wanted as distributed
 from deuteron.agent.l3.switch import client, records
 from deuteron.agent.l3.switch.records import Places
@@ -230,24 +230,7 @@ class Routers:
         if before is None or before.kernel.rules != twin.kernel.rules:
             nft.apply(twin.kernel.rules, twin.namespace)
             sysctl.write(wanted.CONNECTION_SYSCTLS, twin.namespace)
-        devices = twin.kernel.devices
-        removals = [
-            *kernel.remove_ports(devices, inside.links),
-            *kernel.remove_addresses(devices, inside.links),
-        ]
-        if removals:
-            ip.batch(removals, twin.namespace)
-            inside = kernel.look(twin.namespace)  # routes went with them
-        here = [device for device in devices if device.inside in inside.links]
-        whole = {device.tap: taps[device.tap] for device in here if device.tap in taps}
-        ip.batch(kernel.make_ports(twin, taps, whole))
-        # Plugged before they have addresses: what leads to these must lead to the network, too.
-        unplugged = ip.batch_groups(kernel.plug_ports(twin, whole))
-        added = [d for d in devices if d.inside not in inside.links and d.tap not in unplugged]
-        if inside.links and added:
-            ip.batch([f"link set {device.inside} up" for device in added], twin.namespace)
-            kernel.wait_for_bridges([device.tap for device in added])
-        ip.batch(kernel.set_ports(devices, inside.links), twin.namespace)
+        inside, unplugged = _set_ports(twin, inside, taps, afresh=before is None)
         failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
         ip.batch(kernel.set_ways(twin.kernel.ways, inside), twin.namespace)
         done = before.kernel.services if before else None
@@ -280,6 +263,40 @@ class Routers:
 
     def _radvd_directory(self, id_: str) -> Path:
         return self._context.run_dir / "radvd" / id_
+
+
+def _set_ports(
+    twin: Twin, inside: kernel.Inside, taps: Taps, *, afresh: bool
+) -> tuple[kernel.Inside, dict[str, str]]:
+    """Make a router's ports so; return what was inside without those that are not wanted, and what failed.
+
+    What sends to a network from now on knows those there whom another port knew.
+    """
+    devices, namespace = twin.kernel.devices, twin.namespace
+    pairs = acquaintances.successions(devices, inside.links, taps)
+    known = acquaintances.look(namespace) if pairs else {}
+    ip.batch(acquaintances.introduce(pairs, known, inside.links), namespace)
+    removals = [
+        *kernel.remove_ports(devices, inside.links),
+        *kernel.remove_addresses(devices, inside.links),
+    ]
+    if removals:
+        ip.batch(removals, namespace)
+        inside = kernel.look(namespace)  # routes went with them
+    here = [device for device in devices if device.inside in inside.links]
+    whole = {device.tap: taps[device.tap] for device in here if device.tap in taps}
+    ip.batch(kernel.make_ports(twin, taps, whole))
+    for device in devices if afresh else [device for device in devices if device not in here]:
+        sysctl.write(wanted.asking(device.inside), namespace)
+    # Plugged before they have addresses: what leads to these must lead to the network, too.
+    unplugged = ip.batch_groups(kernel.plug_ports(twin, whole))
+    added = [d for d in devices if d.inside not in inside.links and d.tap not in unplugged]
+    if inside.links and added:
+        ip.batch([f"link set {device.inside} up" for device in added], namespace)
+        kernel.wait_for_bridges([device.tap for device in added])
+        ip.batch(acquaintances.introduce(pairs, known, [device.inside for device in added]), namespace)
+    ip.batch(kernel.set_ports(devices, inside.links), namespace)
+    return inside, unplugged
 
 
 def _namespaces(id_: str) -> tuple[str, str]:

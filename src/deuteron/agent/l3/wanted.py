@@ -31,6 +31,19 @@ CONNECTION_SYSCTLS = {
     "net/netfilter/nf_conntrack_events": "1",
 }
 
+_ASK_AGAIN_MS, _QUESTIONS = 200, 15
+
+
+def asking(device: str, families: Sequence[str] = ("ipv4", "ipv6")) -> dict[str, str]:
+    """Return the settings by which a device asks for a MAC address again before packets that wait are lost.
+
+    By the kernel's defaults that is after a second, and longer than its queue lasts; it gives up after 3 s.
+    """
+    values = {"retrans_time_ms": str(_ASK_AGAIN_MS), "mcast_solicit": str(_QUESTIONS)}
+    return {
+        f"net/{family}/neigh/{device}/{name}": value for family in families for name, value in values.items()
+    }
+
 
 @dataclass(frozen=True)
 class Device:
@@ -147,7 +160,9 @@ def _devices(router: Router, outsides: Sequence[Outside]) -> list[Device]:
         found.append(device(port, names.internal_device(port.id), names.tap(port.id), metric=metric))
     found += [device(port, names.snat_device(port.id), names.tap(port.id)) for port in router.snat_ports]
     for one in outsides:
-        extra = sorted({f"{ipaddress.IPv4Address(f.floating_ip)}/32" for f in one.floating_ips})
+        # To have an address is to answer for it; to translate it, one need not.
+        answered = [f.floating_ip for f in one.floating_ips if not f.silent]
+        extra = sorted({f"{ipaddress.IPv4Address(address)}/32" for address in answered})
         metric = _BEHIND + one.number if one.number > 1 else 0
         found.append(device(one.port, one.device, names.tap(one.port.id), extra, metric))
     return found

@@ -1,5 +1,6 @@
 """A router that becomes distributed, and central again, with its traffic going on."""
 
+import json
 from collections.abc import Iterator
 from functools import partial
 
@@ -31,6 +32,7 @@ INTERFACES = (interface(A), interface(B))
 OLD = central(distributed=False, interfaces=INTERFACES, snat_ports=())
 BOTH = central(interfaces=INTERFACES)
 FLOATING = floating_ip(A1).floating_ip
+GATEWAY_MAC = OLD.gateway.mac if OLD.gateway else ""
 PROBES = (
     (A1, f"udp:{B2.address}"),
     (B1, f"udp:{A2.address}"),
@@ -64,6 +66,13 @@ def made() -> Iterator[Scene]:
         yield found
 
 
+def answering(made: Scene) -> str:
+    """Return the MAC address that answers for the floating IP when somebody asks who does not know it."""
+    made.outside.run(f"ip neigh del {FLOATING} dev eth-ext; ping -c 1 -W 2 {FLOATING}")
+    found: list[dict[str, str]] = json.loads(made.outside.run(f"ip -j neigh show {FLOATING} dev eth-ext"))
+    return found[0]["lladdr"]
+
+
 def forward(made: Scene) -> None:
     """Make the router distributed, as the server does."""
     made.give(made.net, BOTH)
@@ -72,14 +81,23 @@ def forward(made: Scene) -> None:
     for host in (made.c1, made.c2):
         made.give(host, distributed(host), gone=[remote.key for remote in gateway_remotes(made)])
     made.give(made.net, distributed(made.net))
-    made.give(made.c1, distributed(made.c1, external=EXTERNAL), floating_gateway(made.c1), floating_ip(A1))
+    ready = (distributed(made.c1, external=EXTERNAL), floating_gateway(made.c1), floating_ip(A1, silent=True))
+    made.give(made.c1, *ready)
+    assert answering(made) == GATEWAY_MAC
+    made.give(made.c1, floating_ip(A1))
+    made.give(made.net, floating_ip(A1, distributed=False, silent=True))
+    assert answering(made) == floating_gateway(made.c1).mac
     made.give(made.net, gone=[floating_ip(A1).key])
     made.give(made.net, central())
 
 
 def back(made: Scene) -> None:
     made.give(made.net, BOTH)
+    made.give(made.net, floating_ip(A1, distributed=False, silent=True))
+    assert answering(made) == floating_gateway(made.c1).mac
     made.give(made.net, floating_ip(A1, distributed=False))
+    made.give(made.c1, floating_ip(A1, silent=True))
+    assert answering(made) == GATEWAY_MAC
     made.give(made.c1, distributed(made.c1), gone=[floating_gateway(made.c1).key, floating_ip(A1).key])
     made.give(made.net, distributed(made.net, open=False))
     for host in (made.c1, made.c2):

@@ -57,6 +57,8 @@ def tunnel(number: int, *, settled: bool = True) -> Tunnel:
 
 
 OUTSIDE = floating.outside(GATEWAY, {ROUTER: PART}, [floating_ip(A1), floating_ip(B1), floating_ip(A2)])
+MUTE = floating.outside(GATEWAY, {ROUTER: PART}, [floating_ip(A1, silent=True), floating_ip(A2)])
+ALL_MUTE = floating.outside(GATEWAY, {ROUTER: PART}, [floating_ip(A1, silent=True)])
 RENDERED = {
     "bridges.nft": table.render(["dvr11111111-00"], [tunnel(101), tunnel(102, settled=False)]),
     "bridges-closed.nft": table.render(["dvr11111111-00", "dvr22222222-00"], []),
@@ -67,6 +69,7 @@ RENDERED = {
         GATEWAY, {ROUTER: PART}, [floating_ip(A1, waiting=True), floating_ip(A2)]
     ).rules,
     "translation-before.nft": floating.UNTRACKED,
+    "translation-mute.nft": floating.translation(MUTE.legs[0]),
     "translation.nft": floating.translation(OUTSIDE.legs[0]),
 }
 
@@ -155,6 +158,15 @@ def test_a_router_knows_all_neighbours_but_itself() -> None:
     assert found["qr-10000002-00", B1.address6] == B1.mac
     assert ("qr-10000001-00", "10.1.0.1") not in found
     assert len(found) == 8
+
+
+def test_what_another_host_answers_for_is_neither_claimed_nor_drawn_here() -> None:
+    assert MUTE.answered == {floating_ip(A2).floating_ip}
+    assert MUTE.rules == RENDERED["outside-silent.nft"]
+    assert ALL_MUTE.answered == frozenset()
+    assert "saddr ip set" not in ALL_MUTE.rules, "it would ask in the name of what is elsewhere"
+    assert "mark set 0x10 return" in floating.translation(ALL_MUTE.legs[0]), "what still comes is served"
+    assert A1.address not in floating.translation(ALL_MUTE.legs[0]).partition("chain untracked")[2]
 
 
 addresses = st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map(str)

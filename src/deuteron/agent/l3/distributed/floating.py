@@ -6,7 +6,7 @@ to the distributed part of each router that has floating IPs here, and there the
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +48,8 @@ class Leg:
     mtu: int
     floating: tuple[tuple[str, str], ...]
     """(floating IP, fixed IP), sorted."""
+    inwards: tuple[str, ...] = ()
+    """Those of the floating IPs whose instances send by the central part: only what comes in is served."""
 
     @property
     def namespace(self) -> str:
@@ -63,6 +65,11 @@ class Leg:
     def outer(self) -> str:
         """The device in the namespace of floating IPs."""
         return names.fip_to_router(self.router)
+
+    @property
+    def outwards(self) -> tuple[tuple[str, str], ...]:
+        """Those whose instances send this way."""
+        return tuple(pair for pair in self.floating if pair[0] not in self.inwards)
 
 
 class Extra(NamedTuple):
@@ -102,13 +109,18 @@ def outside(
 ) -> Outside:
     """Return what a namespace of floating IPs must look like; raises ValueError when an address is none."""
     by_router: dict[str, list[tuple[str, str]]] = {}
-    silent = set()
+    silent: set[str] = set()
+    inwards: dict[str, list[str]] = {}
     for unit in floating_ips:
         if unit.router in routers and routers[unit.router].external == gateway.id:
             pair = str(ipaddress.IPv4Address(unit.floating_ip)), str(ipaddress.IPv4Address(unit.fixed_ip))
             by_router.setdefault(unit.router, []).append(pair)
-            silent |= {pair[0]} if unit.waiting else set()
-    legs = tuple(Leg(id_, gateway.mtu, tuple(sorted(pairs))) for id_, pairs in sorted(by_router.items()))
+            silent |= {pair[0]} if unit.waiting or unit.silent else set()
+            inwards.setdefault(unit.router, []).extend(pair[:1] if unit.silent else ())
+    legs = tuple(
+        Leg(id_, gateway.mtu, tuple(sorted(pairs)), tuple(sorted(inwards[id_])))
+        for id_, pairs in sorted(by_router.items())
+    )
     device = names.floating_gateway_device(gateway.port)
     routes = {(str(ipaddress.IPv4Network(subnet)), "", device) for subnet in gateway.subnets}
     if gateway.nexthop:
@@ -130,7 +142,7 @@ def outside(
         extra=frozenset(_extra([routers[leg.router] for leg in legs])),
         legs=legs,
         silent=frozenset(silent),
-        rules=_filter(device, sorted(floating for leg in legs for floating, _ in leg.floating), silent),
+        rules=_filter(device, legs, silent),
     )
 
 
@@ -142,14 +154,18 @@ def _extra(routers: Iterable[DistributedRouter]) -> Iterable[Extra]:
             yield Extra(str(number), str(to), str(nexthop), names.fip_to_router(id_))
 
 
-def _filter(device: str, floating: list[str], silent: Set[str]) -> str:
+def _filter(device: str, legs: Sequence[Leg], silent: Set[str]) -> str:
     """Return what replaces the tables of the namespace: what is not translated is not let out.
 
-    It asks in the name of an address for which it answers, if there is one: who is asked remembers that.
+    It asks in the name of an address for which it answers, if there is one: who is asked remembers that. In
+    that of one whose instance sends by another host it never asks.
     """
+    floating = sorted(address for leg in legs for address, _ in leg.floating)
     known = f"ip saddr != {{ {', '.join(floating)} }} " if floating else ""
-    name = next((address for address in floating if address not in silent), next(iter(floating), None))
-    asks = f'    oifname "{device}" arp operation request arp saddr ip set {name}\n' if name else ""
+    outwards = sorted((address in silent, address) for leg in legs for address, _ in leg.outwards)
+    asks = "".join(
+        f'    oifname "{device}" arp operation request arp saddr ip set {name}\n' for _, name in outwards[:1]
+    )
     mute = ", ".join(f"{address} : drop" for address in sorted(silent))
     elements = f"\n    elements = {{ {mute} }}" if mute else ""
     return f"""\
@@ -200,8 +216,10 @@ def translation(leg: Leg) -> str:
 
     Only what is translated is tracked, and led this way. So nothing is known of an instance's connections
     when it gets a floating IP: they are translated from their next packet on, and go their other way from the
-    next one on when it has lost it.
+    next one on when it has lost it. Of those that send by the central part only what comes in is translated.
     """
+    ours = ", ".join(sorted({fixed for _, fixed in leg.outwards}))
+    leads = f"    ip saddr {{ {ours} }} meta mark set {OUT:#x} return\n" if ours else ""
     to_fixed = ", ".join(f"{floating} : {fixed}" for floating, fixed in leg.floating)
     first: dict[str, str] = {}
     for floating, fixed in leg.floating:
@@ -220,8 +238,7 @@ def translation(leg: Leg) -> str:
   chain untracked {{
     type filter hook prerouting priority raw; policy accept;
     iifname "{leg.inner}" meta mark set {OUT:#x} return
-    ip saddr {{ {", ".join(sorted(first))} }} meta mark set {OUT:#x} return
-    notrack
+{leads}    notrack
   }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;

@@ -1,5 +1,6 @@
 """The pairs of devices between the namespaces of floating IPs and distributed parts, in the kernel."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from deuteron.agent.l3.distributed.floating import (
     Leg,
     translation,
 )
-from deuteron.agent.l3.kernel import documents
+from deuteron.agent.l3.kernel import CARRIER_SECONDS, LOOK_SECONDS, documents
 from deuteron.agent.system import ip, nft, sysctl
 from deuteron.agent.system.command import run
 
@@ -73,8 +74,8 @@ def connect(leg: Leg, fip_namespace: str, outside: View) -> None:
             ip.batch([f"link delete {leg.inner}"], leg.namespace)
         ip.batch([_pair(leg, fip_namespace)])
         inner = outer = None
-    ip.batch(_end(leg.outer, leg.mtu, FIP_END, outer), fip_namespace)
-    commands = _end(leg.inner, leg.mtu, ROUTER_END, inner)
+    ip.batch(_end(leg.outer, leg.mtu, FIP_END, (ROUTER_END, leg.inner), outer), fip_namespace)
+    commands = _end(leg.inner, leg.mtu, ROUTER_END, (FIP_END, leg.outer), inner)
     default: Route = ("0.0.0.0/0", FIP_END, leg.inner)
     if inner is None or default not in inside.routes.get(str(ROUTES), ()):
         commands.append(
@@ -83,6 +84,9 @@ def connect(leg: Leg, fip_namespace: str, outside: View) -> None:
     if not inside.has_rule:
         commands.append(f"rule add {_RULE}")
     ip.batch(commands, leg.namespace)
+    if inner is None:
+        _wait_for_carrier(leg.outer, fip_namespace)
+        _wait_for_carrier(leg.inner, leg.namespace)
 
 
 def translate(leg: Leg) -> None:
@@ -114,11 +118,24 @@ def _pair(leg: Leg, fip_namespace: str) -> str:
     return f"link add {ends[0]} type veth peer {ends[1]}"
 
 
-def _end(device: str, mtu: int, address: str, link: Mapping[str, Any] | None) -> list[str]:
+def _wait_for_carrier(device: str, namespace: str) -> None:
+    """Wait until a device sends: what goes by it between `up` and the notice of its carrier is lost."""
+    until = time.monotonic() + CARRIER_SECONDS
+    while ip.show(f"link show dev {device}", namespace)[0]["operstate"] != "UP" and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+
+
+def _end(
+    device: str, mtu: int, address: str, other: tuple[str, str], link: Mapping[str, Any] | None
+) -> list[str]:
+    """Return the commands that make one end so; `other` is the address and the device of the other one."""
     commands = []
     if link is None or link["mtu"] != mtu or "UP" not in link["flags"]:
         commands.append(f"link set {device} mtu {mtu} up")
     has: Iterable[Mapping[str, Any]] = link.get("addr_info", ()) if link else ()
     if not any(info.get("local") == address for info in has):
         commands.append(f"address replace {address}/32 dev {device}")
+    # Both are known: a question that gets lost would be asked again after a second.
+    mac = names.device_mac(other[1])
+    commands.append(f"neighbour replace {other[0]} lladdr {mac} nud permanent dev {device}")
     return commands

@@ -12,6 +12,7 @@ from deuteron.agent.l3.distributed import extra_routes, floating, kernel, legs
 from deuteron.agent.l3.distributed.announcements import announce
 from deuteron.agent.l3.distributed.floating import Outside
 from deuteron.agent.l3.distributed.legs import Route, View
+from deuteron.agent.l3.wanted import asking
 from deuteron.agent.system import ip, netns, nft, sysctl
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import DistributedRouter, FloatingGateway, FloatingIP, Unit
@@ -136,7 +137,7 @@ class Outsides:
         whole = {tap: link for tap, link in taps.items() if name in links and tap == outside.device.tap}
         ip.batch(kernel.make_ports(devices, outside.namespace, taps, whole))
         proxy = {f"net/ipv4/conf/{name}/proxy_arp": "1", f"net/ipv4/neigh/{name}/proxy_delay": "0"}
-        sysctl.write(proxy, outside.namespace)
+        sysctl.write(proxy | asking(name, ["ipv4"]), outside.namespace)
         ip.batch(ports.set_ports(devices, links if whole else {}), outside.namespace)
 
     def _announce(self, outside: Outside, new: frozenset[str]) -> None:
