@@ -29,15 +29,16 @@ def test_port_forwardings_are_their_floating_ips_owners(users: Users) -> None:
 
     one = f"{path}/{member.post(path, body(1)).body['port_forwarding']['id']}"
     assert admin.post(path, body(2)).status == 201
-    for user, read, write in (
-        (users.reader, 200, 403),
-        (users.stranger, 404, 404),
-        (users.service, 404, 404),
-        (users.nobody, 404, 404),
+    # Who may make none at all is told so, whatever floating IP it names.
+    for user, read, make, write in (
+        (users.reader, 200, 403, 403),
+        (users.stranger, 404, 404, 404),
+        (users.service, 404, 403, 404),
+        (users.nobody, 404, 403, 404),
     ):
         assert user.get(path).status == read
         assert user.get(one).status == read
-        assert user.post(path, body(3)).status == write
+        assert user.post(path, body(3)).status == make
         assert user.put(one, {"port_forwarding": {"external_port": 4}}).status == write
         assert user.delete(one).status == write
     assert len(users.reader.get(path).body["port_forwardings"]) == 2
