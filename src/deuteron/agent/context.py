@@ -23,3 +23,5 @@ class Context:
     """Lives for ever."""
     daemons: Daemons
     status: Status
+    log_limit: str = "rate 100/second burst 25 packets"
+    """Of packets that are written down in each router, as nftables has it."""

@@ -18,26 +18,30 @@ from deuteron.agent.firewall.manager import FirewallManager
 from deuteron.agent.follower import Follower
 from deuteron.agent.l2 import Layer2
 from deuteron.agent.l2.bridge import BridgeManager
+from deuteron.agent.l2.local_ips import LocalIPs
 from deuteron.agent.l2.subports import SubportManager
 from deuteron.agent.l3.departures import Departures
 from deuteron.agent.manager import Manager
 from deuteron.agent.metadata.manager import MetadataManager
+from deuteron.agent.packetlog import reader as packet_log
+from deuteron.agent.packetlog.manager import PacketLogs
 from deuteron.agent.plan import PlanFile
 from deuteron.agent.qos import features
 from deuteron.agent.qos.manager import QosManager
 from deuteron.agent.qos.routers import AddressLimits
 from deuteron.agent.reconciler import Reconciler
 from deuteron.agent.reporter import Reporter
-from deuteron.agent.settings import AgentSettings, ParsedSettings, parse
+from deuteron.agent.settings import AgentSettings, NetworkLogSettings, ParsedSettings, parse
 from deuteron.agent.status import News, Status
 from deuteron.agent.system.daemons import Daemons
 from deuteron.agent.system.links import LinkMonitor
+from deuteron.config import ConfigError
 from deuteron.plan.units import Report
 
 log = logging.getLogger(__name__)
 
 
-def run(settings: AgentSettings) -> int:
+def run(settings: AgentSettings, network_log: NetworkLogSettings) -> int:
     """Run the agent until SIGTERM or SIGINT; return the exit status. Raises ConfigError.
 
     The data plane and the daemons go on without it.
@@ -67,23 +71,36 @@ def run(settings: AgentSettings) -> int:
         state_dir=state_dir,
         daemons=daemons,
         status=status,
+        log_limit=network_log.limit,
     )
-    _start(settings, parsed, context)
+    _start(settings, parsed, context, _packet_output(network_log))
     stop.wait()
     log.info("stopping; the data plane goes on")
     return 0
 
 
-def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) -> None:
-    firewall = FirewallManager()
+def _packet_output(network_log: NetworkLogSettings) -> Callable[[str], None]:
+    path = network_log.local_output_log_base
+    try:
+        return packet_log.output(path)
+    except OSError as error:
+        raise ConfigError(f"[network_log] local_output_log_base = {path!r}: {error.strerror}") from None
+
+
+def _start(
+    settings: AgentSettings, parsed: ParsedSettings, context: Context, write_packet: Callable[[str], None]
+) -> None:
+    firewall = FirewallManager(context.log_limit)
     l2: Layer2 = BridgeManager(context, firewall.refusal)
     subports = SubportManager()
     if lacks := features.lacks():
         log.warning("%s; ports, floating IPs and gateways have no such limits here", lacks)
     qos = QosManager(lacks)
+    local_ips = LocalIPs()
+    packets = packet_log.Reader(firewall.port_of, write_packet)
     first: list[Manager] = [Departures(context)] if "l3" in parsed.roles else []
     rest = _managers(settings, parsed, context, lacks)
-    managers: list[Manager] = [*first, firewall, subports, l2, qos, *rest]
+    managers: list[Manager] = [*first, firewall, subports, l2, local_ips, qos, *rest, PacketLogs(packets)]
     plan_file = PlanFile(context.state_dir / "plan.ndjson", context.run_dir / "plan-confirmed")
     reconciler = Reconciler(plan_file, managers, context.status)
 
@@ -91,6 +108,7 @@ def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) ->
         firewall,
         subports,
         l2,
+        local_ips,
         qos,
         *(manager for manager in managers if isinstance(manager, MetadataManager)),
     ]
@@ -103,6 +121,7 @@ def _start(settings: AgentSettings, parsed: ParsedSettings, context: Context) ->
                 reconciler.wake(watcher, partial(watcher.device_changed, name))
 
     threads: list[threading.Thread] = [
+        packets,
         LinkMonitor(device_changed, reconciler.recheck),
         reconciler,
         Follower(parsed.server, parsed.host, reconciler.revision, reconciler.submit, settings.token),

@@ -1,9 +1,9 @@
-"""The settings of `deuteron agent`: section [agent]."""
+"""The settings of `deuteron agent`: sections [agent] and [network_log]."""
 
 import ipaddress
 import socket
 import ssl
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -50,6 +50,22 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where Nova's metadata service is; without it the server's own knowledge of instances is served."""
     nova_metadata_port: int = 8775
     metadata_proxy_shared_secret: str = ""
+
+
+class NetworkLogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is written down of packets, and where: section [network_log]."""
+
+    rate_limit: Annotated[int, msgspec.Meta(ge=100, le=2**31 - 1)] = 100
+    """Packets in a second: of all instances' ports of the host, and of each router."""
+    burst_limit: Annotated[int, msgspec.Meta(ge=25, le=2**31 - 1)] = 25
+    """Packets that may come at once besides."""
+    local_output_log_base: str = ""
+    """The file; default: the agent's own log."""
+
+    @property
+    def limit(self) -> str:
+        """The limit as nftables has it."""
+        return f"rate {self.rate_limit}/second burst {self.burst_limit} packets"
 
 
 class ParsedSettings(msgspec.Struct, frozen=True, kw_only=True):

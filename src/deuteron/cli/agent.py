@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from deuteron.agent import main
-from deuteron.agent.settings import AgentSettings
+from deuteron.agent.settings import AgentSettings, NetworkLogSettings
 from deuteron.config import ConfigError, load
 
 
@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     options = {name: value for name, value in vars(arguments).items() if name != "config"}
     try:
-        return main.run(load(AgentSettings, "agent", arguments.config, options))
+        settings = load(AgentSettings, "agent", arguments.config, options)
+        return main.run(settings, load(NetworkLogSettings, "network_log", arguments.config))
     except ConfigError as error:
         print(f"deuteron agent: {error}", file=sys.stderr)
         return 2

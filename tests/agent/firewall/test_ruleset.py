@@ -17,7 +17,16 @@ from deuteron.agent.firewall import identity, rules, ruleset
 from deuteron.agent.firewall.manager import FirewallManager
 from deuteron.agent.firewall.ruleset import NOTHING, TABLE
 from deuteron.agent.system import netns
-from deuteron.plan.units import AddressGroup, Member, Port, SecurityGroup, SecurityRule, Unit
+from deuteron.plan.units import (
+    AddressGroup,
+    Log,
+    Logged,
+    Member,
+    Port,
+    SecurityGroup,
+    SecurityRule,
+    Unit,
+)
 from tests.agent.firewall.scene import group, group_id, member, port, rule, v4
 from tests.agent.scene import mac, port_id
 
@@ -73,11 +82,11 @@ def test_an_unknown_group_lets_nothing_through() -> None:
 
 
 def test_numbers_of_groups_are_lasting_and_apart() -> None:
-    many = {(f"g{number}",) for number in range(3000)}
+    many = {rules.Profile((f"g{number}",)) for number in range(3000)}
     numbers = rules.numbered(many)
     assert len(set(numbers.values())) == 3000
     assert all(0 < number < 2**23 for number in numbers.values())
-    few = rules.numbered({("g1",), ("g2",)})
+    few = rules.numbered({rules.Profile(("g1",)), rules.Profile(("g2",))})
     assert few == {groups: numbers[groups] for groups in few}
 
 
@@ -136,6 +145,7 @@ addresses = st.lists(
     st.sampled_from(["10.1.0.1", "10.1.0.2", "10.1.0.0/24", "10.1.0.0/16", "fd00::1", "0.0.0.0/0"]),
     unique=True,
 ).map(tuple)
+LIMIT = "rate 100/second burst 25 packets"
 numbers = st.integers(1, 3)
 groups = st.sampled_from([(), (1,), (2,), (1, 2)])
 some_units: st.SearchStrategy[Unit] = st.one_of(
@@ -161,7 +171,16 @@ some_units: st.SearchStrategy[Unit] = st.one_of(
         addresses,
     ),
     st.builds(AddressGroup, id=st.just("list"), addresses=addresses),
-)
+    st.builds(
+        lambda n, logs: Logged(id=port_id(n), logs=logs),
+        numbers,
+        st.sampled_from([
+            (Log(id="all", project="p"),),
+            (Log(id="drops", project="p", event="DROP"),),
+            (Log(id="web", project="p", event="ACCEPT", group=group_id(1)),),
+        ]),
+    ),
+)  # fmt: skip
 steps = st.lists(st.tuples(some_units, st.sampled_from(["put", "put", "put", "delete"])), max_size=4)
 
 
@@ -199,7 +218,7 @@ def test_what_is_changed_step_by_step_equals_what_is_written_at_once(
 ) -> None:
     present: dict[str, Unit] = {}
     with scratch() as one, scratch() as two:
-        following = FirewallManager()
+        following = FirewallManager(LIMIT)
         for changes in history:
             for unit, what in changes:
                 if what == "put":
@@ -211,12 +230,36 @@ def test_what_is_changed_step_by_step_equals_what_is_written_at_once(
             with netns.entered(one):
                 assert following.apply() == {}
                 assert following.apply() == {}
-        fresh = FirewallManager()
+        fresh = FirewallManager(LIMIT)
         for unit in present.values():
             fresh.put(unit)
         with netns.entered(two):
             assert fresh.apply() == {}
         assert listed(one) == listed(two)
+
+
+@pytest.mark.lab
+def test_where_the_kernel_cannot_log_ports_are_as_without_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged = Logged(id=port_id(1), logs=(Log(id="all", project="p"),))
+    monkeypatch.setattr(rules, "LOG_TRIAL", "table inet t { chain c { log level nonsense; }; }\n")
+    with scratch() as one, scratch() as two:
+        for name, units in ((one, (logged,)), (two, ())):
+            manager = FirewallManager(LIMIT)
+            for unit in (group(1, rule()), port(1, 1), *units):
+                manager.put(unit)
+            with netns.entered(name):
+                problems = manager.apply()
+            assert [key for key in problems if "not written down" in problems[key]] == [
+                unit.key for unit in units
+            ]
+            if units:
+                unable = manager
+        assert listed(one) == listed(two)
+        assert "log" not in str(listed(one))
+        monkeypatch.undo()
+        with netns.entered(one):
+            assert unable.apply() == {}
+        assert "'log'" in str(listed(one)), "it can by now"
 
 
 @pytest.mark.lab
@@ -229,7 +272,7 @@ def test_a_thousand_ports_cost_as_much_as_what_changes() -> None:
 
     spent: dict[str, float] = {}
     with scratch() as name, netns.entered(name):
-        manager = FirewallManager()
+        manager = FirewallManager(LIMIT)
 
         def apply(what: str, *units: Unit) -> None:
             for unit in units:

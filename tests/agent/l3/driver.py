@@ -46,7 +46,7 @@ def main(host: str, local_ip: str, *rooms: str) -> None:
     )
     managers = l3.managers(context, 0)
     if "l2" in rooms:
-        firewall = FirewallManager()
+        firewall = FirewallManager("rate 100/second burst 25 packets")
         managers = [Departures(context), firewall, BridgeManager(context, firewall.refusal), *managers]
     for line in sys.stdin:
         message = msgspec.json.decode(line)

@@ -3,15 +3,16 @@
 import subprocess
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deuteron.agent.l3 import services
+from deuteron.agent.l3 import services, serving
 from deuteron.agent.l3.meters import Reader
 from deuteron.agent.status import Status
 from deuteron.agent.system import netns, nft
-from deuteron.plan.units import Helper, Meter, MeterReport, MeterRule, Services
+from deuteron.plan.units import Helper, Log, Meter, MeterReport, MeterRule, Services
 from tests.agent.l3 import scene
 
 GOLDEN = Path(__file__).with_name("golden") / "services.nft"
@@ -31,11 +32,15 @@ ALL = services.of(
     )
 )
 NONE = services.of(scene.router())
+LIMIT = "rate 100/second burst 25 packets"
+LOGGED = replace(
+    services.of(scene.router(services=Services(logs=(Log(id="l", project="p"),)))), others=("qg-other",)
+)
 GONE = "label-gone"
 
 
 def text() -> str:
-    return services.render(ALL) + services.render_meters(ALL, [GONE])
+    return services.render(ALL, LIMIT) + services.render_meters(ALL, [GONE])
 
 
 def test_golden() -> None:
@@ -46,11 +51,40 @@ def test_golden() -> None:
 def test_nft_takes_it() -> None:
     was = f"add table inet {services.METERS}\nadd chain inet {services.METERS} {GONE}\n"
     was += f"add counter inet {services.METERS} {GONE}\n"
-    whole = was + text() + services.render_meters(ALL, [services.counter(METER.id)]) + services.removal(NONE)
+    whole = (
+        was
+        + text()
+        + services.render(LOGGED, LIMIT)
+        + services.render_meters(ALL, [services.counter(METER.id)])
+        + services.removal(NONE)
+    )
     done = subprocess.run(
         ["unshare", "--net", "nft", "-f", "-"], input=whole, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_only_what_is_translated_at_a_gateway_is_written_down() -> None:
+    (line,) = [line for line in services.render(LOGGED, LIMIT).splitlines() if " log " in line]
+    assert line.strip() == (
+        f'oifname {{ "{LOGGED.device}", "qg-other" }} ct state new ct status & (snat | confirmed) == snat '
+        f'limit {LIMIT} log prefix "SNAT" group 56839'
+    )
+    assert services.removal(LOGGED).count("delete table") == 1
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("limit", [LIMIT, "what the kernel does not know"])
+def test_what_the_kernel_lacks_keeps_nothing_else_back(namespace: str, limit: str) -> None:
+    missing = Helper(name="nothing-like-that", protocol="tcp", port=21)
+    wanted = replace(LOGGED, helpers=(missing, FTP))
+    failed = serving.build(wanted, services.Services(), namespace, limit)
+    assert ("log" in failed) == (limit != LIMIT)
+    assert "helper nothing-like-that" in failed
+    with netns.entered(namespace):
+        chains = nft.contents("inet", services.TABLE)[0]
+    assert ("translated" in chains) == (limit == LIMIT)
+    assert ("helpers" in chains) == ("helper ftp" not in failed)
 
 
 def test_what_nobody_wants_is_removed() -> None:

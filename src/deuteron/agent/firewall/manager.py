@@ -1,15 +1,15 @@
 """Keeps the firewall of this host's instances as planned."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from deuteron.agent.firewall import ruleset, tables, wanted
+from deuteron.agent.firewall import rules, ruleset, tables, wanted
 from deuteron.agent.firewall.ruleset import NOTHING, Piece
 from deuteron.agent.firewall.wanted import Makers, Source, Wanted
 from deuteron.agent.system import nft
 from deuteron.agent.system.errors import SystemCommandError
-from deuteron.plan.units import AddressGroup, Member, Port, SecurityGroup, Unit
+from deuteron.plan.units import AddressGroup, Logged, Member, Port, SecurityGroup, Unit
 
 _BR_NETFILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _CANNOT = "this host cannot filter what crosses a bridge: modprobe br_netfilter"
@@ -24,11 +24,14 @@ class FirewallManager:
     device is put on a bridge, and until that has left it.
     """
 
-    kinds: tuple[type[Unit], ...] = (Port, SecurityGroup, Member, AddressGroup)
+    kinds: tuple[type[Unit], ...] = (Port, SecurityGroup, Member, AddressGroup, Logged)
     pending = False
 
-    def __init__(self) -> None:
-        self._wanted = Wanted()
+    def __init__(self, log_limit: str) -> None:
+        """`log_limit` is that of packets that are written down, as nftables has it."""
+        self._wanted = Wanted(log_limit)
+        self._logged: Mapping[int, str] = {}
+        """Number in marks -> the port whose packets are written down; replaced as a whole."""
         self._held: dict[Source, Piece] | None = None
         """What the tables hold, nothing if they are not there; None when that is not known."""
         self._filtered: set[str] = set()
@@ -54,6 +57,10 @@ class FirewallManager:
 
     def device_changed(self, device: str) -> None:
         """Note that a device may have left its bridge: `apply` looks."""
+
+    def port_of(self, mark: int) -> str:
+        """Return the port whose packets have a mark, if they are written down, or "". From any thread."""
+        return self._logged.get(rules.number_of(mark), "")
 
     def refusal(self, port: Port) -> str:
         """Return why a port must not be put on its bridge yet; "" when it may be."""
@@ -102,6 +109,7 @@ class FirewallManager:
                 self._wanted.closed.discard(device)
 
     def _write(self) -> dict[str, str]:
+        unlogged = self._try_to_log()
         make = self._wanted.makers()
         held = self._held or {}
         stale = {source for source in make if source in self._wanted.dirty or source[0] == "profile"}
@@ -116,8 +124,22 @@ class FirewallManager:
             nft.apply("\n".join(commands) + "\n")
         self._held = {source: new for source, new in {**held, **pieces}.items() if source in make}
         self._filtered = set(self._wanted.ports)
+        numbers = self._wanted.numbers() if self._wanted.logged else {}
+        self._logged = {number: profile.port for profile, number in numbers.items() if profile.port}
         self._wanted.dirty.clear()
-        return problems
+        return problems | unlogged
+
+    def _try_to_log(self) -> dict[str, str]:
+        """See whether the kernel can log, before anything depends on it; return what will not be."""
+        if self._wanted.can_log or not self._wanted.logged:
+            return {}
+        try:
+            nft.check(rules.LOG_TRIAL)
+        except SystemCommandError as error:
+            words = f"packets are not written down: {error} (needs CONFIG_NFT_LOG)"
+            return {unit.key: words for unit in self._wanted.logged.values()}
+        self._wanted.may_log()
+        return {}
 
 
 def _made(make: Makers, sources: Iterable[Source]) -> tuple[dict[Source, Piece], dict[str, str]]:

@@ -7,15 +7,32 @@ rule let in goes on as long as the rule, or another one for it, is there, and en
 import hashlib
 import ipaddress
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from deuteron.agent.firewall import tables
-from deuteron.agent.firewall.ruleset import Name, Piece
+from deuteron.agent.firewall.ruleset import TABLE, Name, Piece
+from deuteron.agent.system import nflog
 from deuteron.plan.units import AddressGroup, Member, SecurityGroup, SecurityRule
 
 _ICMP, _ICMPV6 = 1, 58
 _FAMILY = {4: "ip", 6: "ip6"}
+_DROPPED = "dropped"
+LOG_TRIAL = f"table inet {TABLE}_trial {{ chain logged {{ log group {nflog.GROUP}; }}; }}\n"
+"""What a kernel that can log takes."""
 Groups = tuple[str, ...]
 """The groups of a port, sorted: ports with the same ones share chains and marks."""
+
+
+class Profile(NamedTuple):
+    """What ports share chains and marks for."""
+
+    groups: Groups
+    port: str = ""
+    """A port whose packets are written down has its own."""
+    accepted: Groups = ()
+    """Groups of which it is written down what they let through."""
+    dropped: bool = False
+    """Whether it is written down what none of them does."""
 
 
 def of_group(group: SecurityGroup | None, id_: str) -> Piece:
@@ -30,11 +47,44 @@ def of_group(group: SecurityGroup | None, id_: str) -> Piece:
     )
 
 
-def _lines(rules: Iterable[SecurityRule], direction: str, stateful: bool) -> tuple[str, ...]:
-    return tuple(line for rule in rules if rule.direction == direction for line in _rule(rule, stateful))
+def of_logged_group(group: SecurityGroup | None, id_: str, limit: str) -> Piece:
+    """Return a group's chains for ports of which it is written down what it lets through.
+
+    `limit` is that of packets that are written down, as nftables has it.
+    """
+    rules = group.rules if group else ()
+    stateful = group is None or group.stateful
+    accept = f"goto accepted-{id_}"
+    return Piece(
+        chains={
+            ("inet", f"accepted-{id_}"): (
+                f"ct state new ct status & confirmed == 0 {_log(f'ACCEPT {id_}', limit)}",
+                "accept",
+            ),
+            ("inet", f"logged-in-{id_}"): _lines(rules, "ingress", stateful, accept),
+            ("inet", f"logged-out-{id_}"): _lines(rules, "egress", stateful, accept),
+        }
+    )
 
 
-def _rule(rule: SecurityRule, stateful: bool) -> list[str]:
+def of_dropped(limit: str) -> Piece:
+    """Return the chain for what is written down when it is dropped."""
+    return Piece(chains={("inet", _DROPPED): (_log("DROP", limit), "drop")})
+
+
+def _log(said: str, limit: str) -> str:
+    return f'limit {limit} log prefix "{said}" group {nflog.GROUP}'
+
+
+def _lines(
+    rules: Iterable[SecurityRule], direction: str, stateful: bool, accept: str = "accept"
+) -> tuple[str, ...]:
+    return tuple(
+        line for rule in rules if rule.direction == direction for line in _rule(rule, stateful, accept)
+    )
+
+
+def _rule(rule: SecurityRule, stateful: bool, accept: str) -> list[str]:
     end = "saddr" if rule.direction == "ingress" else "daddr"
     family = _FAMILY[rule.version]
     side = f"{'ct original ' if stateful else ''}{family} {end}"
@@ -46,7 +96,7 @@ def _rule(rule: SecurityRule, stateful: bool) -> list[str]:
                 f"meta nfproto ipv{rule.version}",
                 f"{side} {remote}" if remote else "",
                 what,
-                "accept",
+                accept,
             )
             if word
         )
@@ -90,16 +140,17 @@ def _icmp(protocol: int, type_: int, code: int | None, stateful: bool) -> str:
     return f"ct original proto-dst {type_ << 8 | code:#06x}"
 
 
-def numbered(profiles: Iterable[Groups]) -> dict[Groups, int]:
-    """Return a number for each combination of groups, the same one as in another run of the agent."""
-    found: dict[Groups, int] = {}
+def numbered(profiles: Iterable[Profile]) -> dict[Profile, int]:
+    """Return a number for each profile, the same one as in another run of the agent."""
+    found: dict[Profile, int] = {}
     taken = {0}
-    for groups in sorted(profiles):
-        number = int.from_bytes(hashlib.sha256(" ".join(groups).encode()).digest()[:4], "big") & 0x7FFFFF
+    for profile in sorted(profiles):
+        words = " ".join((*profile.groups, profile.port)) if profile.port else " ".join(profile.groups)
+        number = int.from_bytes(hashlib.sha256(words.encode()).digest()[:4], "big") & 0x7FFFFF
         while number in taken:
             number = (number + 1) & 0x7FFFFF
         taken.add(number)
-        found[groups] = number
+        found[profile] = number
     return found
 
 
@@ -113,17 +164,24 @@ def mark_to(number: int) -> int:
     return mark_from(number) | 1
 
 
-def of_profile(groups: Groups, number: int, stateful: bool) -> Piece:
+def number_of(mark: int) -> int:
+    """Return the number of the profile that a mark is of."""
+    return (mark & ~tables.MASK) >> 1
+
+
+def of_profile(profile: Profile, number: int, stateful: bool) -> Piece:
     """Return the chains for ports with these groups: what they send, what they receive."""
     sent, received = ("inet", f"sent-p{number:x}"), ("inet", f"received-p{number:x}")
     out, into = ("inet", f"out-p{number:x}"), ("inet", f"in-p{number:x}")
-    state = ("ct state invalid drop", "ct state related accept") if stateful else ()
+    drop = f"goto {_DROPPED}" if profile.dropped else "drop"
+    named = [f"logged-WAY-{one}" if one in profile.accepted else f"WAY-{one}" for one in profile.groups]
+    state = (f"ct state invalid {drop}", "ct state related accept") if stateful else ()
     answers = (f"ct direction reply goto {into[1]}",) if stateful else ()
     questions = (f"ct direction reply goto {out[1]}",) if stateful else ()
     return Piece(
         chains={
-            out: (*(f"jump out-{group}" for group in groups), "drop"),
-            into: (*(f"jump in-{group}" for group in groups), "drop"),
+            out: (*(f"jump {one.replace('WAY', 'out', 1)}" for one in named), drop),
+            into: (*(f"jump {one.replace('WAY', 'in', 1)}" for one in named), drop),
             sent: ("jump from_any", *state, *answers, f"goto {out[1]}"),
             received: ("jump to_any", *state, *questions, f"goto {into[1]}"),
         },

@@ -5,9 +5,9 @@ from functools import partial
 
 from deuteron.agent import names
 from deuteron.agent.firewall import identity, rules, tables
-from deuteron.agent.firewall.rules import Groups
+from deuteron.agent.firewall.rules import Groups, Profile
 from deuteron.agent.firewall.ruleset import Piece
-from deuteron.plan.units import AddressGroup, Member, Port, SecurityGroup, Unit
+from deuteron.plan.units import AddressGroup, Logged, Member, Port, SecurityGroup, Unit
 
 Source = tuple[str, str]
 """What a piece is made of: (kind, id)."""
@@ -25,7 +25,7 @@ _FIRST_ZONE, _LAST_ZONE = 0x1000, 0xFFFE
 class Wanted:
     """The units, and which pieces are to be made anew because of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_limit: str) -> None:
         self.ports: dict[str, Port] = {}
         """Those that are filtered."""
         self.open: set[str] = set()
@@ -35,6 +35,11 @@ class Wanted:
         self.zones: dict[str, int] = {}
         """Bridge -> its zone of connections."""
         self.dirty: set[Source] = set()
+        self.logged: dict[str, Logged] = {}
+        """What is written down of ports, filtered or not."""
+        self.can_log = False
+        """Until it is known that the kernel can, ports are as without logs."""
+        self._log_limit = log_limit
         self._groups: dict[str, SecurityGroup] = {}
         self._members: dict[str, Member] = {}
         self._of_group: dict[str, dict[str, Member]] = {}
@@ -54,7 +59,10 @@ class Wanted:
                 self.dirty.add(("port", unit.id))
             case SecurityGroup():
                 self._groups[unit.id] = unit
-                self.dirty.add(("group", unit.id))
+                self._group_changed(unit.id)
+            case Logged():
+                self.logged[unit.id] = unit
+                self.dirty.add(("port", unit.id))
             case Member():
                 self._forget_member(unit.id)
                 self._members[unit.id] = unit
@@ -74,11 +82,16 @@ class Wanted:
             self.closed.add(names.tap(id_))
             self.dirty.add(("port", id_))
         elif kind == "securitygroup" and self._groups.pop(id_, None) is not None:
-            self.dirty.add(("group", id_))
+            self._group_changed(id_)
+        elif kind == "logged" and self.logged.pop(id_, None) is not None:
+            self.dirty.add(("port", id_))
         elif kind == "member":
             self._forget_member(id_)
         elif kind == "addressgroup" and self._address_groups.pop(id_, None) is not None:
             self.dirty.add(("addresses", id_))
+
+    def _group_changed(self, id_: str) -> None:
+        self.dirty |= {("group", id_), ("logged", id_)}
 
     def _forget_member(self, id_: str) -> None:
         member = self._members.pop(id_, None)
@@ -92,20 +105,43 @@ class Wanted:
         """Close those devices, filtered so far, that the plan does not know any more."""
         self.closed |= set(devices) - {names.tap(id_) for id_ in self.ports} - self.open
 
+    def may_log(self) -> None:
+        """Note that the kernel can log."""
+        self.can_log = True
+        self.dirty |= {("port", id_) for id_ in self.logged}
+
     def makers(self) -> Makers:
         """Return how to make each piece that the ports need. Gives zones to bridges that have none."""
         made: Makers = {}
-        numbers = rules.numbered({_profile(port) for port in self.ports.values()})
+        numbers = self.numbers()
         for id_, port in self.ports.items():
-            made["port", id_] = partial(_port, port, numbers[_profile(port)])
+            made["port", id_] = partial(_port, port, numbers[self._profile(port)])
         for device in self.closed:
             made["closed", device] = partial(_closed, device)
-        for groups, number in numbers.items():
-            made["profile", f"{number:x}"] = partial(rules.of_profile, groups, number, self._stateful(groups))
-        self._add_groups(made, {group for groups in numbers for group in groups})
+        for profile, number in numbers.items():
+            stateful = self._stateful(profile.groups)
+            made["profile", f"{number:x}"] = partial(rules.of_profile, profile, number, stateful)
+        self._add_groups(made, {group for profile in numbers for group in profile.groups})
+        for id_ in {group for profile in numbers for group in profile.accepted}:
+            made["logged", id_] = partial(rules.of_logged_group, self._groups.get(id_), id_, self._log_limit)
+        if any(profile.dropped for profile in numbers):
+            made["dropped", ""] = partial(rules.of_dropped, self._log_limit)
         for network in sorted({port.network for port in self.ports.values()}):
             made["zone", network] = partial(_zone, network, self._zone_of(names.bridge(network)))
         return made
+
+    def numbers(self) -> dict[Profile, int]:
+        """Return the numbers of what ports share chains for."""
+        return rules.numbered({self._profile(port) for port in self.ports.values()})
+
+    def _profile(self, port: Port) -> Profile:
+        groups = tuple(sorted(set(port.security_groups)))
+        logged = self.logged.get(port.id) if self.can_log else None
+        if logged is None:
+            return Profile(groups)
+        accepting = [log.group for log in logged.logs if log.event != "DROP"]
+        accepted = tuple(group for group in groups if group in accepting or "" in accepting)
+        return Profile(groups, port.id, accepted, any(log.event != "ACCEPT" for log in logged.logs))
 
     def _add_groups(self, made: Makers, ids: Iterable[str]) -> None:
         for id_ in ids:
@@ -137,10 +173,6 @@ class Wanted:
 def closed(id_: str) -> Piece:
     """Return the piece of a port that nothing may pass: what makes its own is not understood."""
     return _closed(names.tap(id_))
-
-
-def _profile(port: Port) -> Groups:
-    return tuple(sorted(set(port.security_groups)))
 
 
 def _port(port: Port, number: int) -> Piece:

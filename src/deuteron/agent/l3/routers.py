@@ -234,7 +234,7 @@ class Routers:
         failed = ip.batch_groups(kernel.set_routes(twin, inside), twin.namespace)
         ip.batch(kernel.set_ways(twin.kernel.ways, inside), twin.namespace)
         done = before.kernel.services if before else None
-        failed.update(serving.build(twin.kernel.services, done, twin.namespace))
+        failed.update(serving.build(twin.kernel.services, done, twin.namespace, self._context.log_limit))
         radvd.ensure(
             self._context.daemons,
             f"{_RADVD}{twin.id}",

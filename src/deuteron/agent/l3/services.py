@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from deuteron.agent import names
+from deuteron.agent.system import nflog
 from deuteron.plan.units import Helper, Meter, MeterRule, Router, RouterPort
 
 TABLE = "deuteron_services"
@@ -33,11 +34,13 @@ class Services:
     proxied: tuple[str, ...] = ()
     proxies: bool = False
     meters: tuple[Meter, ...] = ()
+    logged: bool = False
+    """Whether connections whose source is translated are written down."""
 
     @property
     def has_table(self) -> bool:
         """Whether there is anything in the table that is replaced as a whole."""
-        return bool(self.helpers or self.proxies)
+        return bool(self.helpers or self.proxies or self.logged)
 
 
 def of(router: Router) -> Services:
@@ -55,6 +58,7 @@ def of(router: Router) -> Services:
         proxied=tuple(str(ipaddress.IPv6Address(one)) for one in wanted.proxied),
         proxies=wanted.ndp_proxy,
         meters=wanted.meters,
+        logged=bool(wanted.logs),
     )
 
 
@@ -78,13 +82,13 @@ def without(services: Services, helpers: Collection[Helper]) -> Services:
     return replace(services, helpers=tuple(one for one in services.helpers if one not in helpers))
 
 
-def render(services: Services) -> str:
-    """Return what replaces the table of helpers and of what is proxied, in one transaction."""
+def render(services: Services, log_limit: str) -> str:
+    """Return what replaces the table of helpers, of what is proxied and of logs, in one transaction."""
     return f"""\
 table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
-{_helpers(services.helpers)}{_filter(services)}}}
+{_helpers(services.helpers)}{_filter(services)}{_log(services, log_limit)}}}
 """
 
 
@@ -122,6 +126,26 @@ def _filter(services: Services) -> str:
     {rule} drop
   }}
 """
+
+
+def _log(services: Services, limit: str) -> str:
+    if not services.logged:
+        return ""
+    first = f"oifname {_outside(services)} ct state new ct status & (snat | confirmed) == snat"
+    return f"""\
+  chain translated {{
+    type filter hook postrouting priority srcnat + 10; policy accept;
+    {first} limit {limit} log prefix "SNAT" group {nflog.GROUP}
+  }}
+"""
+
+
+def _outside(services: Services) -> str:
+    """Return the devices of all gateways."""
+    if not services.others:
+        return f'"{services.device}"'
+    quoted = ", ".join(f'"{device}"' for device in (services.device, *services.others))
+    return f"{{ {quoted} }}"
 
 
 def counter(meter: str) -> str:
@@ -163,10 +187,8 @@ def render_meters(services: Services, present: Collection[str]) -> str:
 
 
 def _match(services: Services, rule: MeterRule) -> str:
-    device = f'"{services.device}"'
-    if services.others:
-        quoted = ", ".join([device, *(f'"{other}"' for other in services.others)])
-        device = f"{{{{ {quoted} }}}}"  # a pair of braces more: the command is formatted once more
+    # A pair of braces more: the command is formatted once more.
+    device = _outside(services).replace("{", "{{").replace("}", "}}")
     words = [f"{'iifname' if rule.direction == 'ingress' else 'oifname'} {device}"]
     for end, prefix in (("saddr", rule.source), ("daddr", rule.destination)):
         if prefix is not None:

@@ -17,6 +17,18 @@ def tables(netns: str | None = None) -> set[tuple[str, str]]:
     return {(words[1], words[2]) for words in map(str.split, lines) if len(words) == 3}
 
 
+def contents(family: str, table: str) -> tuple[set[str], set[str]]:
+    """Return the names of a table's chains, and of its sets and maps; none if there is no such table."""
+    code, stdout, _ = attempt(["nft", "-j", "-t", "list", "table", family, table])
+    if code:
+        return set(), set()
+    found: list[dict[str, Any]] = json.loads(stdout)["nftables"]
+    named = {
+        kind: {str(one[kind]["name"]) for one in found if kind in one} for kind in ("chain", "set", "map")
+    }
+    return named["chain"], named["set"] | named["map"]
+
+
 def keys(family: str, name: str, *, table: str, netns: str | None = None) -> set[str]:
     """Return the keys of a map; none if there is no such map."""
     code, stdout, _ = attempt(["nft", "-j", "list", "map", family, table, name], netns=netns)
