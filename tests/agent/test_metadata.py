@@ -34,6 +34,7 @@ BY_A_GATEWAY = (
 )
 ASK_AS = "ip -6 route replace fe80::a9fe:a9fe dev eth0 src {}"
 LEG = f"meta{NET[:11]}"
+SENDERS = "nft list map bridge deuteron_metadata senders"
 
 
 def curl(scene: Scene, vm: str, path: str, options: str = "", url: str = V4) -> str:
@@ -250,13 +251,16 @@ def test_it_heals(served: tuple[Scene, str]) -> None:
 
 
 def test_deletes_leave_nothing_behind(served: tuple[Scene, str]) -> None:
-    here, _ = served
+    here, vm = served
     here.server.put(port(6), instance(6))
     here.settled()
     here.host.run(f"ip -n qmeta neigh show 10.1.0.6 | grep {mac(6)}")
+    assert tap(6) in here.host.run(SENDERS)
     here.server.delete(port(6).key, instance(6).key)
     here.settled()
     assert "10.1.0.6" not in here.host.run("ip -n qmeta neigh show")
+    assert tap(6) not in here.host.run(SENDERS)
+    assert tap(5) in here.host.run(SENDERS)
     here.server.delete(port(5).key, instance(5).key, NETWORK.key)
     here.settled()
     eventually(lambda: not any("haproxy" in process for process in here.processes()))
@@ -264,6 +268,8 @@ def test_deletes_leave_nothing_behind(served: tuple[Scene, str]) -> None:
     assert LEG not in here.host.links()
     assert "metadata" not in here.host.run("nft list ruleset")
     assert not here.host.run("ls /run/deuteron/metadata | grep haproxy || :")
+    here.server.put(NETWORK, port(5), instance(5))
+    eventually(lambda: curl(here, vm, NAME, "-m 2") == "vm5")
 
 
 def test_what_was_deleted_while_the_agent_was_away_goes_too(served: tuple[Scene, str]) -> None:

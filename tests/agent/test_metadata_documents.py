@@ -336,6 +336,20 @@ def test_the_rules_on_bridges_are_as_they_were_looked_at(tmp_path: Path) -> None
         assert done.returncode == 0, done.stderr
 
 
+def test_instances_that_come_and_go_change_only_what_is_theirs() -> None:
+    assert guard.change({"tapa"}, {"tapa"}) == ""
+    told = guard.change({"tapa", "tapb"}, {"tapb", "tapc"}).splitlines()
+    assert [line.split("{")[0] for line in told] == [
+        "delete element bridge deuteron_metadata senders ",
+        "add element bridge deuteron_metadata senders ",
+    ]
+    assert '"tapa" . arp' in told[0]
+    assert "goto" not in told[0]
+    whole = guard.render(["tapb", "tapc"], [])
+    assert all(element in whole for element in told[1].partition("{ ")[2].removesuffix(" }").split(", "))
+    assert "tapb" not in "".join(told)
+
+
 @given(st.text(max_size=20))
 def test_no_name_of_a_device_adds_a_rule(name: str) -> None:
     try:

@@ -125,7 +125,7 @@ class _Endpoint:
 
         def work(call: Call) -> list[Item]:
             items = [_bulk_item(resource, one) for one in bodies]
-            return [operations.create(call, resource, one, _parent(request)) for one in items]
+            return operations.create_many(call, resource, items, _parent(request))
 
         return _answer({resource.collection: await self._run(request, True, work)}, 201)
 

@@ -3,7 +3,7 @@
 All run inside the caller's transaction; whatever raises leaves nothing behind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deuteron.resources import access, quota, rows
@@ -21,6 +21,15 @@ def create(call: Call, resource: Resource, body: Any, parent: str = "") -> Item:
 
     Here and below, `parent` is the object below which it lives, for a resource that lives below another.
     """
+    return create_many(call, resource, [body], parent)[0]
+
+
+def create_many(call: Call, resource: Resource, bodies: Sequence[Any], parent: str = "") -> list[Item]:
+    """Create objects, all or none; what is derived of them is read once for all."""
+    return present(call, resource, [_created(call, resource, body, parent) for body in bodies])
+
+
+def _created(call: Call, resource: Resource, body: Any, parent: str) -> Item:
     access.refuse_scope(call)
     if resource.parent:
         access.refuse_whatever(call, f"create_{resource.name}")
@@ -38,7 +47,7 @@ def create(call: Call, resource: Resource, body: Any, parent: str = "") -> Item:
     for extension in resource.extensions:
         if extension.created:
             extension.created(call, row, values)
-    return present(call, resource, [{**_stored_by_extensions(resource, values), **row}])[0]
+    return {**_stored_by_extensions(resource, values), **row}
 
 
 def show(

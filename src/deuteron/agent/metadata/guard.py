@@ -7,7 +7,7 @@ hosts is the work of isolated bridge ports.) One lookup decides about a frame th
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from deuteron.agent.metadata.legs import ADDRESS, ADDRESS_V6, MAC
 
@@ -28,7 +28,7 @@ def render(taps: Iterable[str], uplinks: Iterable[str]) -> str:
 
     Raises ValueError when a device's name is none.
     """
-    verdicts = [_verdict(tap, *item) for tap in sorted(taps) for item in _OF_INSTANCE.items()]
+    verdicts = _of_instances(taps)
     verdicts += [_verdict(uplink, *item) for uplink in sorted(uplinks) for item in _BEYOND.items()]
     elements = f"    elements = {{ {', '.join(verdicts)} }}\n" if verdicts else ""
     return f"""\
@@ -64,6 +64,21 @@ def render(taps: Iterable[str], uplinks: Iterable[str]) -> str:
   }}
 }}
 """
+
+
+def change(before: Set[str], after: Set[str]) -> str:
+    """Return the commands for instances' devices that came and went; "" for none. Raises ValueError."""
+    commands = []
+    if gone := _of_instances(before - after):
+        keys = ", ".join(verdict.partition(" : ")[0] for verdict in gone)
+        commands.append(f"delete element bridge {TABLE} senders {{ {keys} }}\n")
+    if new := _of_instances(after - before):
+        commands.append(f"add element bridge {TABLE} senders {{ {', '.join(new)} }}\n")
+    return "".join(commands)
+
+
+def _of_instances(taps: Iterable[str]) -> list[str]:
+    return [_verdict(tap, *item) for tap in sorted(taps) for item in _OF_INSTANCE.items()]
 
 
 def _verdict(device: str, kind: str, chain: str) -> str:

@@ -95,6 +95,13 @@ def build(wanted: Iterable[Leg], present: Present) -> dict[str, str]:
     )
 
 
+def meet(wanted: Mapping[str, Leg], built: Mapping[str, Leg]) -> None:
+    """Have legs know the neighbours that came and went. Raises SystemCommandError."""
+    todo = [line for network, leg in wanted.items() for line in legs.meet(leg, built[network].neighbours)]
+    if todo:
+        ip.batch(todo, NAMESPACE)
+
+
 def remove(taps: Iterable[str]) -> None:
     """Delete ends on the host, and with them the others. Raises SystemCommandError.
 

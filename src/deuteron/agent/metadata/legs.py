@@ -105,14 +105,17 @@ def equip(leg: Leg, inside: Link | None, neighbours: Mapping[str, str]) -> list[
         commands.append(f"link set {device} address {MAC} mtu {leg.mtu} up")
     if not any(info.get("local") == ADDRESS_V6 for info in (inside or {}).get("addr_info", ())):
         commands.append(f"address add {ADDRESS_V6}/64 dev {device} nodad")
+    return commands + meet(leg, neighbours)
+
+
+def meet(leg: Leg, neighbours: Mapping[str, str]) -> list[str]:
+    """Return the commands in the namespace for the neighbours alone; `neighbours` are those that it has."""
     gone = sorted(neighbours.keys() - leg.neighbours.keys())
-    commands += [f"neigh delete {address} dev {device}" for address in gone]
-    commands += [
-        f"neigh replace {address} lladdr {mac} dev {device} nud permanent"
+    return [f"neigh delete {address} dev {leg.device}" for address in gone] + [
+        f"neigh replace {address} lladdr {mac} dev {leg.device} nud permanent"
         for address, mac in sorted(leg.neighbours.items())
         if neighbours.get(address) != mac
     ]
-    return commands
 
 
 def is_plugged(leg: Leg, outside: Link | None) -> bool:

@@ -41,6 +41,10 @@ class MetadataManager:
         self._haproxy = Haproxy(context.daemons, self._directory)
         self._responder = self._listen()
         self._dirty = True
+        self._built: dict[str, legs.Leg] = {}
+        """What the kernel has, by network; nothing when that must be looked at."""
+        self._guarded: set[str] = set()
+        """Devices of instances that the table knows."""
 
     @property
     def pending(self) -> bool:
@@ -56,7 +60,7 @@ class MetadataManager:
         elif isinstance(unit, Network):
             uplink = self._uplink(unit)
             if names.metadata_tap(unit.id) in self._taps and self._uplinks.get(unit.id) != uplink:
-                self._dirty = True
+                self._look_again()
             self._uplinks[unit.id] = uplink
 
     def delete(self, key: str) -> None:
@@ -72,7 +76,7 @@ class MetadataManager:
     def recheck(self) -> None:
         """Compare everything at the next turn."""
         self._known.complete.set()
-        self._dirty = True
+        self._look_again()
 
     def concerns(self, device: str) -> bool:
         """Return whether it may be one of ours."""
@@ -82,22 +86,39 @@ class MetadataManager:
         """Note that a device came, went or changed."""
         bridge = self._taps.get(device)
         if bridge is not None and not Path(f"/sys/class/net/{bridge}/brif/{device}").exists():
-            self._dirty = True
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._dirty, self._built = True, {}
 
     def apply(self) -> dict[str, str]:
         """Make the host so."""
         if self._dirty or (self._problems and not self.pending):
             try:
-                self._problems = self._build()
+                wanted = legs.legs(self._instances.values())
+                if self._built and not self._problems and _ways(wanted) == _ways(self._built):
+                    self._change(wanted)
+                else:
+                    self._problems = self._build(wanted)
             except (SystemCommandError, OSError, ValueError) as error:
                 self._problems = {_OWN: f"metadata: {error}"}
+            if self._problems:
+                self._built = {}
             self._dirty = False
         if self._haproxy.pending and (problem := self._listen_on_legs()):
             self._problems[_OWN] = problem
         return dict(self._problems)
 
-    def _build(self) -> dict[str, str]:
-        wanted = legs.legs(self._instances.values())
+    def _change(self, wanted: dict[str, legs.Leg]) -> None:
+        """Take in and let go instances of networks that are served as they are."""
+        guarded = {names.tap(port) for port in self._instances}
+        if commands := guard.change(self._guarded, guarded):
+            nft.apply(commands)
+        kernel.meet(wanted, self._built)
+        self._built, self._guarded = wanted, guarded
+
+    def _build(self, wanted: dict[str, legs.Leg]) -> dict[str, str]:
+        self._built = {}
         present = kernel.look()
         self._taps = {leg.tap: names.bridge(leg.network) for leg in wanted.values()}
         kernel.remove(present.ours - self._taps.keys())
@@ -108,10 +129,12 @@ class MetadataManager:
         kernel.prepare(present)
         # Before there is a leg: what it says must not be heard on another host.
         uplinks = {uplink for network in wanted if (uplink := self._uplinks.get(network))}
-        nft.apply(guard.render({names.tap(port) for port in self._instances}, uplinks))
+        self._guarded = {names.tap(port) for port in self._instances}
+        nft.apply(guard.render(self._guarded, uplinks))
         problems = kernel.build(wanted.values(), present)
         built = {network: leg for network, leg in wanted.items() if network not in problems}
         self._haproxy.want(kernel.identities(built))
+        self._built = wanted
         return {f"metadata/{network}": words for network, words in problems.items()}
 
     def _listen_on_legs(self) -> str:
@@ -155,3 +178,8 @@ class MetadataManager:
         return Nova(
             settings.nova_metadata_host, settings.nova_metadata_port, settings.metadata_proxy_shared_secret
         )
+
+
+def _ways(wanted: dict[str, legs.Leg]) -> dict[str, int]:
+    """Return what of legs is not about instances."""
+    return {network: leg.mtu for network, leg in wanted.items()}
