@@ -23,4 +23,6 @@ def test_a_tiny_run_on_sqlite_measures_everything() -> None:
     assert names == [f"{case.removeprefix('api: ')}: {name}" for case in said for name in of_each]
     assert {"list of 120 ports", "list of 120 ports, 8 clients", "memory of the server"} <= set(of_each)
     assert all(figure.samples and min(figure.samples) > 0 for figure in group.figures)
-    assert all("of a core" in note for note in group.notes)
+    costs = [note for note in group.notes if "processor time for a call" in note]
+    assert [note.partition(": ")[0] for note in costs] == [case.removeprefix("api: ") for case in said]
+    assert all("of a core" in note for note in group.notes if note not in costs)

@@ -68,11 +68,14 @@ def measure(
             say(f"api: {label}")
             try:
                 with _case(label, database, filled, basic) as case:
-                    _bursts(group, case, runs, sizes.burst, PORTS_PER_SECOND[database])
-                    for one in operations(case.client, case.cloud, sizes.calls, sizes.bulks, sizes.listed):
-                        group.figures += _measure(case, one)
+                    cost = [_bursts(group, case, runs, sizes.burst, PORTS_PER_SECOND[database])]
+                    every = operations(case.client, case.cloud, sizes.calls, sizes.bulks, sizes.listed)
+                    cost += [_measure(group, case, one) for one in every]
                     memory = pss(Path(f"/proc/{case.process.pid}/smaps_rollup").read_text()) / 2**20
                     group.figures.append(Figure(f"{label}: memory of the server", "MiB", (memory,)))
+                    group.notes.append(
+                        f"{label}: the server's processor time for a call, in ms: {', '.join(cost)}"
+                    )
             except postgres.MissingError as error:
                 group.notes.append(f"{label}: not measured: {error}")
 
@@ -98,8 +101,11 @@ def _database(kind: str) -> Iterator[str]:
             yield f"sqlite:///{Path(directory, 'deuteron.db')}"
 
 
-def _bursts(group: Group, case: _Case, runs: int, burst: int, at_least: float) -> None:
-    """Create ports from all clients at once; add the rate, the single calls, and who used the processor."""
+def _bursts(group: Group, case: _Case, runs: int, burst: int, at_least: float) -> str:
+    """Create ports from all clients at once; add the rate, the single calls, and who used the processor.
+
+    Return what one costs the server, in words.
+    """
     request = new_port(case.cloud)
     group.figures.append(operation(f"{case.label}: port create", one_by_one(case.client, [request] * burst)))
     endpoint, pid, login = case.process.endpoint, case.process.pid, case.access.member
@@ -114,19 +120,25 @@ def _bursts(group: Group, case: _Case, runs: int, burst: int, at_least: float) -
     group.figures.append(Figure(name, "/s", rates, Bound("at least", at_least)))
     group.figures.append(Figure(f"{name}, each", "ms", each))
     group.notes.append(f"{name}: the server took {of_server:.0%} of a core, the clients {of_clients:.0%}")
+    return f"port create {of_server * seconds * 1000 / (runs * burst):.1f}"
 
 
-def _measure(case: _Case, one: Operation) -> list[Figure]:
-    """Carry out the first half of the calls one by one, the other from all clients at once."""
-    half = len(one.requests) // 2
+def _measure(group: Group, case: _Case, one: Operation) -> str:
+    """Carry out the first half of the calls one by one, the other from all clients at once.
+
+    Return what one costs the server, in words.
+    """
+    half, before = len(one.requests) // 2, cpu_seconds(case.process.pid)
     alone = one_by_one(case.client, one.requests[:half])
     load = at_once(case.process.endpoint, CLIENTS, one.requests[half:], case.access.member)
+    cost = (cpu_seconds(case.process.pid) - before) * 1000 / len(one.requests)
     name = f"{case.label}: {one.name}"
     together = tuple(seconds * 1000 for seconds in load.latencies)
-    return [
+    group.figures += [
         operation(name, alone, one.limit),
         Figure(f"{name}, {CLIENTS} clients", "ms", together, rate=len(together) / load.seconds),
     ]
+    return f"{one.name} {cost:.1f}"
 
 
 def operation(name: str, seconds: Sequence[float], limit: float | None = None) -> Figure:
