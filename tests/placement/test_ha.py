@@ -152,6 +152,43 @@ def bench(db: Database) -> Bench:
     return Bench(db)
 
 
+def leaves(call: Call, router_id: str) -> None:
+    """Have a router that rides on an election be on its first candidate alone; the others are still there."""
+    table = hosts.router_candidate
+    mine = call.tx.execute(select(table).where(table.c.router_id == router_id)).all()
+    move = {
+        "id": "move",
+        "router_id": router_id,
+        "running": router_id,
+        "source": mine[0].host,
+        "candidates": [mine[0].host],
+        "previous": {row.host: [row.position, row.gate, row.election_id] for row in mine},
+        "election_id": None,
+        "phase": "close",
+        "phase_since": 1.0,
+        "steps": [],
+        "reason": "",
+        "detail": "",
+        "purpose": "",
+    }
+    call.tx.execute(insert(hosts.router_move).values(move))
+    call.tx.execute(update(table).where(table.c.router_id == router_id).values(election_id=None))
+
+
+def test_an_election_that_a_router_leaves_lasts_until_all_have_followed(bench: Bench) -> None:
+    """Whoever stands by and was not told yet would take over when the active one ends it first."""
+    router_id = bench.router(CLOUD, "p", *HOSTS[:3])
+    bench.call(CLOUD, partial(leaves, router_id=router_id))
+    bench.pass_time(30)
+    (left,) = bench.rows(hosts.election)
+    assert left.retired is None
+    table = hosts.router_move
+    bench.call(CLOUD, lambda call: call.tx.execute(update(table).values(running=None)))
+    bench.pass_time(service.SWEEP_SECONDS)
+    (left,) = bench.rows(hosts.election)
+    assert left.retired is not None
+
+
 def whose(bench: Bench, router_id: str) -> tuple[str, int]:
     """Return the project and number of the HA network that a router is on."""
     found = (

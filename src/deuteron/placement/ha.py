@@ -123,12 +123,9 @@ class Chores(msgspec.Struct, frozen=True):
 def chores(tx: Tx, now: float) -> Chores:
     """Return what is to be done about elections and HA networks."""
     used = select(router_candidate.c.election_id).where(router_candidate.c.election_id.is_not(None))
-    moving = select(router_move.c.election_id).where(
-        router_move.c.running.is_not(None), router_move.c.election_id.is_not(None)
-    )
     standing = select(election.c.id).where(election.c.retired.is_(None))
     old = standing.where(election.c.created < now - IDLE_SECONDS)
-    idle = old.where(election.c.id.not_in(used), election.c.id.not_in(moving))
+    idle = old.where(election.c.id.not_in(used), election.c.id.not_in(_of_moves(tx)))
     over = select(election.c.id).where(election.c.retired < now - RETIRED_SECONDS)
     wanted, kept, present = _heartbeats(tx)
     return Chores(
@@ -139,6 +136,19 @@ def chores(tx: Tx, now: float) -> Chores:
         missing=sorted(wanted - {at for at, there in present.items() if there}),
         unused=sorted(present.keys() - kept),
     )
+
+
+def _of_moves(tx: Tx) -> set[str]:
+    """Return the elections that routers go to just now, and those that they leave.
+
+    As long as a host has not followed it may still ride on the one that is left, and would take over there
+    when another host has ended it.
+    """
+    found: set[str] = set()
+    for row in tx.execute(select(router_move).where(router_move.c.running.is_not(None))):
+        left = {id_ for _, _, id_ in row.previous.values()}
+        found |= {id_ for id_ in (row.election_id, *left) if id_ is not None}
+    return found
 
 
 def _heartbeats(tx: Tx) -> tuple[set[tuple[str, str]], set[tuple[str, str]], dict[tuple[str, str], bool]]:

@@ -15,7 +15,7 @@ same, and that one's gate is open all the time.
 Each step waits until the agents concerned have acknowledged the one before. One that is not acknowledged in
 time leads back to what was before (`failed`), as long as the source is still open; from then on only forward.
 An election that nobody rides on any more ends on each host when that one learns of it, and whoever is left in
-it for a moment is active: so gates that it could open are closed before.
+it for a moment is active: so gates that it could open are closed before, and it ends after the move.
 Steps that have no meaning (nobody to drain, target and source the same) are left out. A controller that dies
 in between is followed by another one, which finds the phase and goes on.
 """
