@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deuteron.agent.l3 import advertisements, keepalived, rules
+from deuteron.agent.l3 import advertisements, keepalived, kernel, rules
 from deuteron.agent.l3.switch import gate, records
 from deuteron.plan import units
 from tests.agent.l3 import scene
@@ -120,3 +120,12 @@ def test_wrong_addresses_never_reach_a_file() -> None:
     evil = units.FloatingIP(id="f", router=scene.ROUTER, floating_ip="1.2.3.4 }\n drop", fixed_ip="10.0.0.5")
     with pytest.raises(ValueError, match=r"1\.2\.3\.4"):
         rules.render(scene.router(), [evil])
+
+
+def test_of_ports_that_go_the_routes_go_first() -> None:
+    """For the same network there may be another port, by which packets go from then on."""
+    commands = kernel.remove_ports([], {"sg-b": {}, "sg-a": {}})
+    assert commands == [
+        *("address flush dev sg-a", "address flush dev sg-b"),
+        *("link delete sg-a", "link delete sg-b"),
+    ]

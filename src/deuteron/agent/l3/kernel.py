@@ -80,9 +80,14 @@ def _foreign_routes(routes: Iterable[Mapping[str, Any]], version: int) -> Iterab
 
 
 def remove_ports(devices: Sequence[Device], links: Taps) -> list[str]:
-    """Return the commands in the namespace that remove the ports the router has no more."""
+    """Return the commands in the namespace that remove the ports the router has no more.
+
+    Their routes go first: a device that ends takes nothing more for a moment before the kernel forgets them,
+    and another port may be there for the same network.
+    """
     wanted = {device.inside for device in devices}
-    return [f"link delete {name}" for name in sorted(links.keys() - wanted)]
+    gone = sorted(links.keys() - wanted)
+    return [*(f"address flush dev {name}" for name in gone), *(f"link delete {name}" for name in gone)]
 
 
 def remove_addresses(devices: Sequence[Device], links: Taps) -> list[str]:
