@@ -118,6 +118,14 @@ def test_without_standbys_a_lost_uplink_stops_what_goes_out_by_it_and_nothing_el
     assert len(effects.misses(effects.of_all(cut, MODES["dvr"]), local, MODES["dvr"])) == 2
 
 
+def test_a_host_that_was_replaced_though_it_lived_closes_in_a_moment() -> None:
+    heal = [Act("heal", "cut host", "management")]
+    plain, redundant = effects.of_all(heal, MODES["legacy"]), effects.of_all(heal, MODES["ha"])
+    assert effects.misses(plain, traffic(snat=flow(100)), MODES["legacy"]) == []
+    assert effects.misses(plain, traffic(snat=flow(102)), MODES["legacy"])
+    assert effects.misses(redundant, traffic(snat=flow(2)), MODES["ha"])
+
+
 @pytest.mark.parametrize("act", [Act("power off", "active"), Act("cut", "active", "external")])
 @pytest.mark.parametrize("mode", ["dvr", "dvr-ha"])
 def test_what_goes_past_the_central_part_loses_nothing_with_it(act: Act, mode: str) -> None:

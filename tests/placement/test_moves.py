@@ -29,6 +29,8 @@ BUILT = Facts(
         ({"source": "net2"}, "switch"),
         ({"source": None}, "switch"),
         ({"source_there": False}, "switch"),
+        ({"silent": frozenset({"net2"})}, "failed"),
+        ({"silent": frozenset({"net2"}), "acknowledged": frozenset({"net1"})}, "failed"),
     ],
 )
 def test_what_follows_when_a_twin_is_built(changes: dict[str, object], phase: str | None) -> None:
@@ -59,3 +61,16 @@ def test_who_stood_by_and_shall_not_closes_first(changes: dict[str, object], pha
     alone = msgspec.structs.replace(BUILT, source="net2", unwanted=frozenset({"net3"}))
     step = next_step(msgspec.structs.replace(alone, **changes))
     assert (step.phase if step else None) == phase
+
+
+@pytest.mark.parametrize(
+    ("phase", "acknowledged", "after"),
+    [("drain", {"net1", "net2"}, "failed"), ("switch", {"net1"}, "failed"), ("switch", {"net2"}, "overlap")],
+)
+def test_nobody_waits_for_a_target_that_is_dead(phase: str, acknowledged: set[str], after: str) -> None:
+    facts = msgspec.structs.replace(
+        BUILT, phase=phase, acknowledged=frozenset(acknowledged), silent=frozenset({"net2"})
+    )
+    step = next_step(facts)
+    assert step is not None
+    assert step.phase == after

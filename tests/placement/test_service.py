@@ -246,6 +246,22 @@ def test_a_plain_router_of_a_dead_host_is_placed_elsewhere(world: Callable[..., 
     cloud.until(lambda: active(cloud, router) == another(cloud, dead))
 
 
+def test_a_plain_router_does_not_wait_for_a_dead_target(world: Callable[..., World]) -> None:
+    """Two hosts die, one a moment after the other: the third has the router long before a move gives up."""
+    cloud = world(agent_down_time=1.0)
+    for name in ("net1", "net2", "net3"):
+        cloud.agent(name)
+    router = cloud.create("routers", ha=False)["id"]
+    cloud.until(lambda: open_on(cloud, router))
+    (first,) = routers_of(cloud, router)
+    cloud.agents[first].silent = True
+    cloud.until(lambda: len(routers_of(cloud, router)) == 2)
+    second = last_move(cloud, router)["candidates"][0]
+    cloud.agents[second].silent = True
+    (third,) = {"net1", "net2", "net3"} - {first, second}
+    cloud.until(lambda: active(cloud, router) == third and third in open_on(cloud, router), 10)
+
+
 def test_silence_while_the_server_was_away_is_nobodys_fault(world: Callable[..., World]) -> None:
     cloud = world(agent_down_time=1.0)
     for name in ("net1", "net2", "net3"):

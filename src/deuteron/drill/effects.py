@@ -59,6 +59,8 @@ CUT_OFF = Effect(outward_gap_ms=FOR_GOOD_MS, connections_survive=False)
 """Nobody else has the router's uplink: nothing goes out until it is repaired."""
 REPLACED = Effect(gap_ms=REPLACEMENT_MS, watch_s=18.0)
 """Nobody stands by: another host builds the router when the first one counts as dead."""
+HEARD_AGAIN = Effect(gap_ms=100.0)
+"""A host was replaced though it lived, and forwarded on; what is on its way there is lost when it closes."""
 SILENT = Effect(watch_s=15.0)
 """It costs nothing, also when the server takes hosts for dead because it hears nothing of them."""
 CONVERSION = Effect(floating_gap_ms=50.0)
@@ -91,6 +93,7 @@ PLAIN: dict[tuple[str, str, str], Effect] = {
     ("power off", "standby", ""): SILENT,
     ("freeze", "active", ""): NOTHING,
     ("cut", "active", "external"): CUT_OFF,
+    ("heal", "cut host", "management"): HEARD_AGAIN,
 }
 """What differs where the central part has no standbys."""
 

@@ -13,7 +13,8 @@ same, and that one's gate is open all the time.
     close     -> done      whoever is no candidate any more has gone
 
 Each step waits until the agents concerned have acknowledged the one before. One that is not acknowledged in
-time leads back to what was before (`failed`), as long as the source is still open; from then on only forward.
+time, or before the target dies, leads back to what was before (`failed`), as long as the source is still
+open; from then on only forward.
 An election that nobody rides on any more ends on each host when that one learns of it, and whoever is left in
 it for a moment is active: so gates that it could open are closed before, and it ends after the move.
 Steps that have no meaning (nobody to drain, target and source the same) are left out. A controller that dies
@@ -74,28 +75,30 @@ class Step(msgspec.Struct, frozen=True):
 
 def next_step(facts: Facts) -> Step | None:
     """Return the step to take now; None to wait."""
-    over = facts.age > PATIENCE.get(facts.phase, 0)
+    dead = facts.target in facts.silent and facts.phase != "close"
+    over = dead or facts.age > PATIENCE.get(facts.phase, 0)
+    when = f"before {facts.target} died" if dead else "in time"
     leaving = facts.source is not None and facts.source != facts.target and facts.source_there
     built = facts.target in facts.acknowledged
     match facts.phase:
         case "requested":
             return Step("build", f"{facts.target} is to take over")
-        case "build" if built and facts.ready and facts.copied:
+        case "build" if built and facts.ready and facts.copied and not dead:
             if leaving and facts.source not in facts.silent:
                 return Step("drain", f"{facts.target} is ready")
             return Step("switch", f"{facts.target} is ready, and there is nobody to drain")
         case "build" if over:
             lacks = "built" if not built else "active" if not facts.ready else "told all connections"
-            return Step("failed", f"{facts.target} was not {lacks} in time")
-        case "drain" if facts.source in facts.acknowledged or facts.source in facts.silent:
+            return Step("failed", f"{facts.target} was not {lacks if not dead else 'open'} {when}")
+        case "drain" if not dead and facts.source in facts.acknowledged | facts.silent:
             return Step("switch", f"{facts.source} is draining")
         case "drain" if over:
-            return Step("failed", f"{facts.source} did not begin to drain in time")
+            return Step("failed", f"{facts.source} did not begin to drain {when}")
         case "switch" if built:
             after = "overlap" if leaving else "close" if facts.unwanted else "done"
             return Step(after, f"{facts.target} is open")
         case "switch" if over:
-            return Step("failed", f"{facts.target} did not open in time")
+            return Step("failed", f"{facts.target} did not open {when}")
         case "overlap" if facts.age >= OVERLAP_SECONDS:
             return Step("close", f"both were open for {facts.age * 1000:.0f} ms")
         case "close" if not _late(facts):
@@ -118,10 +121,12 @@ def running(tx: Tx, router_id: str) -> Any:
     return tx.execute(select(router_move).where(router_move.c.running == router_id)).first()
 
 
-def ended(tx: Tx, move_id: str) -> tuple[str, str]:
-    """Return the router of a move, and how it ended: "done", "failed", or "" if it has not."""
+def ended(tx: Tx, move_id: str) -> tuple[str, str, str]:
+    """Return the router of a move, how it ended ("done", "failed"), and its target; "" if it has not."""
     row = tx.execute(select(router_move).where(router_move.c.id == move_id)).first()
-    return (row.router_id, row.phase) if row is not None and row.running is None else ("", "")
+    if row is None or row.running is not None:
+        return "", "", ""
+    return row.router_id, row.phase, row.candidates[0]
 
 
 def all_running(tx: Tx) -> list[Any]:
@@ -351,6 +356,20 @@ def _restore(tx: Tx, move: Any) -> None:
                 _change(tx, move.router_id, host, draining=False, **old)
 
 
+def announce_again(tx: Tx, host: str, since: float) -> None:
+    """Have plain routers announced where they are now that have left a host since then.
+
+    It counted as dead and is back. If it was only not heard, it forwarded until now, and bridges may have
+    learned from it last.
+    """
+    left = select(router_move.c.router_id).where(
+        router_move.c.source == host, router_move.c.phase == "done", router_move.c.phase_since >= since
+    )
+    mine = (router_candidate.c.router_id.in_(left), router_candidate.c.gate == "open")
+    for row in tx.execute(select(router_candidate).where(*mine, router_candidate.c.host != host)).all():
+        _set(tx, row.router_id, row.host, version=row.version + 1)
+
+
 def _remember(tx: Tx, move: Any, now: float) -> None:
     target = move.candidates[0]
     if move.source != target:
@@ -369,6 +388,10 @@ def _change(tx: Tx, router_id: str, host: str, **values: Any) -> None:
         return
     if any(getattr(row, name) != values[name] for name in values if name != "position"):
         values["version"] = row.version + 1
+    _set(tx, router_id, host, **values)
+
+
+def _set(tx: Tx, router_id: str, host: str, **values: Any) -> None:
     mine = (router_candidate.c.router_id == router_id, router_candidate.c.host == host)
     tx.execute(update(router_candidate).where(*mine).values(values))
     candidate_changed(tx, router_id, host)

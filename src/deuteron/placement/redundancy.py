@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import delete, insert, select
 
-from deuteron.placement import dhcp, events, routers
+from deuteron.placement import dhcp, events, moves, routers
 from deuteron.placement.cloud import Cloud
 from deuteron.resources.hosts import shortfall
 from deuteron.settings import ServerSettings
@@ -172,5 +172,6 @@ def tell_deaths(tx: Tx, cloud: Cloud, now: float) -> None:
             seconds = now - told[name]
             text, data = f"{name} is back after {seconds:.0f} s", {"seconds": round(seconds, 3)}
             events.note(tx, "host_back", events.of_host(name), text, host=name, data=data)
+            moves.announce_again(tx, name, told[name])
         if name in cloud.alive or name not in cloud.hosts:
             tx.execute(delete(shortfall).where(*_mine(HOST, name)))

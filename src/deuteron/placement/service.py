@@ -67,8 +67,8 @@ class Dirty(msgspec.Struct):
     """Routers whose HA ports are to be as their candidates are."""
     floating: set[str] = msgspec.field(default_factory=set)
     """Floating IPs that may be served elsewhere."""
-    failed: set[str] = msgspec.field(default_factory=set)
-    """Routers whose move failed: they are looked at again later."""
+    failed: dict[str, str] = msgspec.field(default_factory=dict)
+    """Router whose move failed -> the host where it was to go: it is looked at again later."""
     orphans: bool = True
     """What lost its network or subnet, which the change log does not name."""
 
@@ -93,7 +93,7 @@ class Placement:
         self._last_told = 0.0
         self._last_asked = 0.0
         self._cursor: Cursor | None = None
-        self._hosts: tuple[frozenset[str], ...] | None = None
+        self._hosts: tuple[frozenset[str], frozenset[str], frozenset[str]] | None = None
         self._again: dict[str, float] = {}
         self._moving = False
         self._converting = False
@@ -207,7 +207,10 @@ class Placement:
             self._cursor = None
             return Dirty()
         now = time.monotonic()
-        self._again.update(dict.fromkeys(dirty.failed, now + RETRY_SECONDS))
+        _, silent, _ = self._hosts or (frozenset(), frozenset(), frozenset())
+        for id_, target in dirty.failed.items():
+            # A dead host is not chosen again: another one is tried at once.
+            self._again[id_] = now if target in silent else now + RETRY_SECONDS
         for id_ in [id_ for id_, due in self._again.items() if due <= now]:
             del self._again[id_]
             dirty.routers.add(id_)
@@ -379,9 +382,11 @@ def _note(tx: Tx, change: feed.Change, dirty: Dirty) -> None:
             (dirty.networks if role == dhcp.ROLE else dirty.routers).add(id_)
         case "router_move":
             # What was wished for while it was on its way is looked at when it has arrived.
-            router_id, phase = moves.ended(tx, change.object_id)
-            if phase:
-                (dirty.routers if phase == "done" else dirty.failed).add(router_id)
+            router_id, phase, target = moves.ended(tx, change.object_id)
+            if phase == "done":
+                dirty.routers.add(router_id)
+            elif phase:
+                dirty.failed[router_id] = target
         case "host" | "drain" | "rebalance":
             dirty.everything = True
 

@@ -230,6 +230,7 @@ def router(state: State, host: str, id_: str) -> u.Router | None:
         election=here.election,
         twins=tuple(sorted(other.vtep for other in others if other and other.vtep)),
         draining=here.draining,
+        renewed=here.version if here.gate == "open" else 0,
         distributed=row.has_parts,
         services=services.of_router(state, row),
         snat_ports=tuple(silent(state, p) for p in inside if p.is_snat),

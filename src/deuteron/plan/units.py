@@ -289,6 +289,9 @@ class Router(_Unit, frozen=True, tag="router"):
     """Underlay addresses of the other candidates: where connections are copied to."""
     draining: bool = False
     """It is leaving this host: keep forwarding with another source MAC until it is gone."""
+    renewed: int = 0
+    """Of one that is always open: when this changes, another host may have gone on being open until now, and
+    the router is announced again."""
     distributed: bool = False
     """The router has distributed parts: this one is in the namespace `snat-`, and theirs is `qrouter-`."""
     services: Services = Services()

@@ -135,6 +135,7 @@ def twin(router: Router, floating_ips: Sequence[FloatingIP]) -> Twin:
         gate=router.gate,
         election=router.election,
         draining=router.draining,
+        renewed=router.renewed,
         ports=tuple(
             records.Port(d.inside, d.mac, tuple(a.partition("/")[0] for a in d.addresses)) for d in devices
         ),

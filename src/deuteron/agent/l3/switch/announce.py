@@ -23,6 +23,8 @@ REPEATS_OF_WINNER = (0.005, 0.02, 0.05, *REPEATS)
 """The same when another host was active too: its own announcement may come after our first."""
 REPEATS_OF_INSISTING = (*(0.05 * number for number in range(1, 21)), 1.5, 2.0, 3.0)
 """The same while another host is active that was told to yield."""
+REPEATS_AFTER_RETURN = (*REPEATS, 6.0, 10.0)
+"""The same when a host is back that was open too, and is about to hear that it is not to be."""
 _BROADCAST = b"\xff" * 6
 
 

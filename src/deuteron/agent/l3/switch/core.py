@@ -260,6 +260,8 @@ class Core:
             self.routers[id_] = router
         else:
             self.routers.pop(id_, None)
+            self._round.pop(id_, None)
+            self._announcer.finish(id_)
 
     def _settle(self, gone: frozenset[int] = frozenset()) -> dict[str, str]:
         """Make the gates as they should be, then announce what opened; return what failed.
@@ -308,7 +310,7 @@ class Core:
             del self._round[id_]
 
     def _announce_new(self, before: dict[str, Router | None]) -> None:
-        """Announce the addresses that open routers have got.
+        """Announce the addresses that open routers have got, and routers that are to be announced again.
 
         And again: a floating IP that comes from the host of its instance may still be announced there.
         """
@@ -316,6 +318,8 @@ class Core:
             new = self.routers.get(id_)
             if old is None or new is None or not self.is_open(new):
                 continue
+            if old.gate == new.gate == "open" and old.renewed != new.renewed and not new.draining:
+                self._announce(new, announce.REPEATS_AFTER_RETURN)
             had = {(port.device, address) for port in old.ports for address in port.addresses}
             news = [(p, [a for a in p.addresses if (p.device, a) not in had]) for p in new.ports]
             if any(addresses for _, addresses in news):

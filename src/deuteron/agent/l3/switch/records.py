@@ -36,6 +36,8 @@ class Router:
     """"election", "open" or "closed"."""
     election: str | None = None
     draining: bool = False
+    renewed: int = 0
+    """When this changes while the gate is open, the router is announced again."""
     ports: tuple[Port, ...] = ()
     twins: tuple[str, ...] = ()
     """Underlay addresses of the hosts to copy connections to."""
