@@ -109,7 +109,7 @@ def serving(root: Path, programs: Path) -> Iterator[Identity]:
         yield _filled(Identity(url))
     finally:
         running.terminate()
-        running.wait(30)
+        running.wait(120)
 
 
 def _prepare(root: Path, programs: Path, url: str) -> None:
@@ -131,7 +131,7 @@ def _prepare(root: Path, programs: Path, url: str) -> None:
 
 
 def _wait(url: str) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while True:
         try:
             with urllib.request.urlopen(f"{url}/v3", timeout=30):

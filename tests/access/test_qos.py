@@ -61,6 +61,9 @@ def test_a_policy_for_all(users: Users) -> None:
     refused = users.admin.put(path, {"policy": {"shared": False}})
     assert (refused.status, refused.error) == (409, "RbacPolicyInUse")
     users.stranger.delete(f"/networks/{network}")
+    own = users.admin.make("network", qos_policy_id=policy)["id"]
+    assert users.admin.put(path, {"policy": {"shared": False}}).status == 409, "its own project has it"
+    users.admin.delete(f"/networks/{own}")
     assert users.admin.put(path, {"policy": {"shared": False}}).body["policy"]["shared"] is False
     assert users.reader.get(f"{POLICIES}?shared=True").body["policies"] == []
     _lend(users.admin, policy, EVERYBODY)

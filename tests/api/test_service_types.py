@@ -70,6 +70,7 @@ def test_hosts_get_no_slaac_address_of_a_subnet_for_others(api: Client, network:
     ("types", "error"),
     [
         (["nova"], "InvalidSubnetServiceType"),
+        ([":nova"], "InvalidSubnetServiceType"),
         ([5], "InvalidInputSubnetServiceType"),
         ("compute:nova", "HTTPBadRequest"),
         (["compute:a", "compute:a"], "HTTPBadRequest"),

@@ -132,6 +132,12 @@ def test_a_dhcp_host_serves_its_networks(state: State) -> None:
     assert "lease/vm3" not in plan(state, "net1")
 
 
+def test_a_dhcp_server_whose_port_is_set_down_serves_nobody(state: State) -> None:
+    change(state, state.ports.rows["d1"], admin_state_up=False)
+    assert "dhcp/blue" not in plan(state, "net2")
+    assert "dhcp/blue" in plan(state, "net1")
+
+
 def test_where_a_subnet_names_no_resolvers_all_its_dhcp_servers_are_told(state: State) -> None:
     def told(host: str, network: str) -> dict[str, tuple[str, ...]]:
         unit = plan(state, host)[f"dhcp/{network}"]

@@ -131,7 +131,9 @@ def active_host(state: State, router_id: str) -> str | None:
     While a router moves, the twin that is leaving is the answer until it closes: it surely forwards, and when
     the other one opens, only that one's announcement knows. Whoever sent to it before would lose packets.
     """
-    candidates = sorted(state.candidates.by("router", router_id), key=lambda c: (not c.draining, c.position))
+    candidates = sorted(
+        state.candidates.by("router", router_id), key=lambda c: (not c.draining, c.position, c.host)
+    )
     return next((c.host for c in candidates if _is_open(state, c)), None)
 
 
@@ -143,10 +145,9 @@ def _is_open(state: State, candidate: Candidate) -> bool:
 
 
 def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
-    """Return the DHCP server of a network on this host."""
-    here = [server for server in state.dhcp_servers.by("network", id_) if server.host == host]
-    row = state.ports.get(here[0].port) if here else None
-    if row is None or row.device_owner != DHCP or row.network != id_:
+    """Return the DHCP server of a network on this host; one whose port is set down serves nobody."""
+    row = next((port for server, port in _dhcp_servers(state, id_) if server == host), None)
+    if row is None:
         return None
     served = sorted((s for s in state.subnets.by("network", id_) if s.enable_dhcp), key=lambda s: s.id)
     return u.Dhcp(
@@ -171,11 +172,17 @@ def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
     )
 
 
+def _dhcp_servers(state: State, network: str) -> Iterator[tuple[str, Port]]:
+    """Yield the hosts of a network's DHCP servers, with their ports there."""
+    for server in state.dhcp_servers.by("network", network):
+        row = state.ports.get(server.port)
+        if row and row.device_owner == DHCP and row.network == network and row.admin_state_up:
+            yield server.host, row
+
+
 def _resolvers(state: State, subnet: Subnet) -> tuple[str, ...]:
     """Return the addresses that the DHCP servers of a network have on a subnet: they know its names."""
-    servers = state.dhcp_servers.by("network", subnet.network)
-    ports = (state.ports.get(server.port) for server in servers)
-    own = [port for port in ports if port and port.device_owner == DHCP and port.network == subnet.network]
+    own = [port for _, port in _dhcp_servers(state, subnet.network)]
     found = {address for port in own for subnet_id, address in port.fixed_ips if subnet_id == subnet.id}
     return tuple(sorted(found, key=lambda address: ipaddress.ip_address(address).packed))
 

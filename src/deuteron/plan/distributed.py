@@ -69,8 +69,7 @@ def _routes(
         subnet = _subnet_of(state, interfaces, hop)
         if subnet is not None:
             said.add(destination)
-            known = state.ports.by("address", (subnet.id, hop))
-            yield destination, hop if known else ways.get(subnet.id, hop)
+            yield destination, hop if _is_known(state, subnet, hop) else ways.get(subnet.id, hop)
     for port in interfaces:
         for subnet in _subnets(state, port):
             way = ways.get(subnet.id)
@@ -95,9 +94,15 @@ def _pairs_in(state: State, subnet: Subnet) -> set[str]:
             if net.version != whole.version or net == whole or not _is_in(net, whole):
                 continue
             alone = net.prefixlen == net.max_prefixlen
-            if not (alone and state.ports.by("address", (subnet.id, str(net.network_address)))):
+            if not (alone and _is_known(state, subnet, str(net.network_address))):
                 found.add(str(net))
     return found
+
+
+def _is_known(state: State, subnet: Subnet, address: str) -> bool:
+    """Whether a port of a subnet's network has an address for its own."""
+    found = state.ports.by("address", (subnet.id, address))
+    return any(port.network == subnet.network for port in found)
 
 
 def _subnet_of(state: State, interfaces: list[Port], address: str) -> Subnet | None:
@@ -109,7 +114,7 @@ def _subnet_of(state: State, interfaces: list[Port], address: str) -> Subnet | N
 def _subnets(state: State, port: Port) -> Iterator[Subnet]:
     for id_, _ in port.fixed_ips:
         subnet = state.subnets.get(id_)
-        if subnet is not None:
+        if subnet is not None and subnet.network == port.network:
             yield subnet
 
 

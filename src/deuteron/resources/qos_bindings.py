@@ -106,7 +106,7 @@ def _deleting_policy(call: Call, row: Item) -> None:
 
 
 def foreign_user(call: Call, policy: Item, projects: Collection[str]) -> str:
-    """Say who has a policy that belongs neither to the policy's project nor to these; "" for nobody."""
+    """Say who of other projects than these has a policy; "" for nobody."""
     for kind, name in TABLES.items():
         table = metadata.tables[name]
         owner = metadata.tables["floatingip" if kind == "fip" else kind]
@@ -115,11 +115,11 @@ def foreign_user(call: Call, policy: Item, projects: Collection[str]) -> str:
             select(owner.c.id)
             .join(table, table.c.id == owner.c.id)
             .where(column == policy["id"])
-            .where(owner.c.project_id.not_in(sorted({policy["project_id"], "", *projects})))
+            .where(owner.c.project_id.not_in(sorted({"", *projects})))
         )
         user = call.tx.execute(foreign.limit(1)).first()
         if user is not None:
-            return f"{kind} {user.id} of another project has the policy"
+            return f"{kind} {user.id} has the policy"
     return ""
 
 

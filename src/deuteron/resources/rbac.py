@@ -146,11 +146,19 @@ def _refuse_if_used(call: Call, row: Item, targets: set[str]) -> None:
     lent_ = rows.find(call, _resource(row["object_type"]), row["object_id"], lock=True)
     if lent_ is None:
         return
-    what = in_use(call, lent_, targets)
+    what = in_use(call, lent_, _unconcerned(row["object_type"], lent_, row["target_tenant"], targets))
     if row["action"] == EXTERNAL and row["target_tenant"] == EVERYBODY and lent_["is_default"]:
         what = "the default external network is everybody's"
     if what:
         raise RbacPolicyInUse(object_id=row["object_id"], details=what)
+
+
+def _unconcerned(type_: str, lent_: Item, target: str, targets: set[str]) -> set[str]:
+    """Return who may use an object that is taken back from a project, or from everybody.
+
+    As in Neutron, what was lent to everybody also its own project must not use then, except networks.
+    """
+    return targets if target == EVERYBODY and type_ != "network" else {*targets, lent_["project_id"]}
 
 
 def _grant(call: Call, type_: str, row: Item, action: str) -> None:
@@ -239,10 +247,11 @@ def _share(call: Call, type_: str, row: Item, wanted: bool) -> None:
     if wanted and EVERYBODY not in targets:
         _grant(call, type_, row, SHARED)
     elif not wanted and EVERYBODY in targets:
-        if type_ == "network" and on_network(call, row, targets - {EVERYBODY}):
+        left = _unconcerned(type_, row, EVERYBODY, targets - {EVERYBODY})
+        if type_ == "network" and on_network(call, row, left):
             raise InvalidSharedSetting(network=row["name"])
         in_use = USERS.get((type_, SHARED))
-        if in_use and (what := in_use(call, row, targets - {EVERYBODY})):
+        if in_use and (what := in_use(call, row, left)):
             raise RbacPolicyInUse(object_id=row["id"], details=what)
         _revoke(call, row, resource.table.c.action == SHARED, resource.table.c.target_tenant == EVERYBODY)
 

@@ -12,15 +12,15 @@ from deuteron.resources.resource import Item
 from deuteron.store import metadata
 
 Users = Callable[[Call, Item, set[str]], str]
-"""users(call, what is lent, projects) -> who of other projects than these, and its own, uses it, in words."""
+"""users(call, what is lent, projects) -> who of other projects than these uses it, in words."""
 
 
 def on_network(call: Call, home: Item, targets: set[str]) -> str:
     """Say that ports of other projects than these are on a network."""
     c = port.resource.table.c
     foreign = select(c.id).where(c.network_id == home["id"], ~c.device_owner.startswith("network:"))
-    found = _foreign(call, foreign, c.project_id, home, targets)
-    return f"port {found} of another project is on the network" if found else ""
+    found = _foreign(call, foreign, c.project_id, targets)
+    return f"port {found} is on the network" if found else ""
 
 
 def _through_network(call: Call, home: Item, targets: set[str]) -> str:
@@ -31,17 +31,16 @@ def _through_network(call: Call, home: Item, targets: set[str]) -> str:
         .join(gateways, gateways.c.device_id == routers.c.id)
         .where(gateways.c.network_id == home["id"], gateways.c.device_owner == "network:router_gateway")
     )
-    found = _foreign(call, foreign, routers.c.project_id, home, targets)
-    return f"router {found} of another project has its gateway there" if found else ""
+    found = _foreign(call, foreign, routers.c.project_id, targets)
+    return f"router {found} has its gateway there" if found else ""
 
 
 def _with_group(call: Call, group: Item, targets: set[str]) -> str:
     ports, has = port.resource.table.c, security_group.port_group.c
     foreign = select(ports.id).join(security_group.port_group, has.port_id == ports.id)
-    found = _foreign(
-        call, foreign.where(has.security_group_id == group["id"]), ports.project_id, group, targets
-    )
-    return f"port {found} of another project has the security group" if found else ""
+    foreign = foreign.where(has.security_group_id == group["id"])
+    found = _foreign(call, foreign, ports.project_id, targets)
+    return f"port {found} has the security group" if found else ""
 
 
 def _naming(name: str, column: str, words: str) -> Users:
@@ -50,17 +49,14 @@ def _naming(name: str, column: str, words: str) -> Users:
     def users(call: Call, lent: Item, targets: set[str]) -> str:
         c = metadata.tables[name].c
         foreign = select(c.id).where(c[column] == lent["id"])
-        found = _foreign(call, foreign, c.project_id, lent, targets)
-        return f"{words} {found} of another project uses it" if found else ""
+        found = _foreign(call, foreign, c.project_id, targets)
+        return f"{words} {found} uses it" if found else ""
 
     return users
 
 
-def _foreign(
-    call: Call, users: Select[Any], project: ColumnElement[str], lent: Item, targets: set[str]
-) -> str:
-    known = sorted({lent["project_id"], "", *targets})
-    found = call.tx.execute(users.where(project.not_in(known)).limit(1)).first()
+def _foreign(call: Call, users: Select[Any], project: ColumnElement[str], targets: set[str]) -> str:
+    found = call.tx.execute(users.where(project.not_in(sorted({"", *targets}))).limit(1)).first()
     return str(found.id) if found else ""
 
 

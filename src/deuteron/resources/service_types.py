@@ -13,8 +13,6 @@ from deuteron.resources.l2_errors import IpAddressGenerationFailure
 from deuteron.resources.resource import Alias, Item
 from deuteron.resources.types import NAME_LENGTH, line, list_of, shown
 
-_PREFIXES = ("network:", "neutron:", "compute:")
-
 
 class InvalidSubnetServiceType(InvalidInput):
     """`service_type`."""
@@ -53,9 +51,10 @@ def serves(subnet: Item, device_owner: str) -> bool:
 
 
 def _type(value: Any) -> str:
+    """Whoever has ports of his own kind, as `trunk:subport`, may give them subnets of their own."""
     if not isinstance(value, str):
         raise InvalidInputSubnetServiceType(service_type=shown(value))
-    if not value.startswith(_PREFIXES):
+    if ":" not in value[1:]:
         raise InvalidSubnetServiceType(service_type=shown(value))
     named: str = line(NAME_LENGTH).convert(value)
     return named
