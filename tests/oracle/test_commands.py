@@ -17,7 +17,7 @@ from deuteron.store import Database
 from tests.agents_api.conftest import Cloud, running
 from tests.oracle.identity import Identity
 
-DOWN_TIME = 1.5
+DOWN_TIME = 5.0
 """Seconds: after so long a silence an agent may be deleted."""
 
 
@@ -105,6 +105,7 @@ def shell(cloud: Cloud) -> Iterator[Shell]:
 
 def test_every_command(cloud: Cloud, shell: Shell) -> None:
     offered = {one["alias"] for one in cloud.api.get("/extensions").body["extensions"]}
+    gone = f"/agents/{shell.names['gone']}"
     ran, failed, refused = set(), [], {}
     for extension, lines in sections():
         for line in lines:
@@ -112,6 +113,8 @@ def test_every_command(cloud: Cloud, shell: Shell) -> None:
                 refused[shell.command(line)] = line
                 continue
             ran.add(shell.command(line))
+            if "{gone}" in line:
+                cloud.until(lambda: not cloud.api.get(gone).body["agent"]["alive"])
             code, said = shell.run(line)
             if code != 0:
                 failed.append(f"{line}\n    {said[-600:]}")
