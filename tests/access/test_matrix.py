@@ -337,7 +337,14 @@ def test_attributes_for_some(users: Users) -> None:
     snat = {"network_id": things.ids["external network"], "enable_snat": False}
     answer = users.member.post("/routers", {"router": {"external_gateway_info": snat}})
     assert "external_gateway_info:enable_snat" in answer.message
-    assert "ha" not in users.member.get(f"/routers/{things.ids['router']}").body["router"]
+    router = f"/routers/{things.ids['router']}"
+    assert not {"ha", "distributed"} & users.member.get(router).body["router"].keys()
+    assert {"ha", "distributed"} <= users.admin.get(router).body["router"].keys()
+    for attribute in ("ha", "distributed"):
+        for value in (True, False):
+            mode = {"router": {attribute: value}}
+            for answer in (users.manager.post("/routers", mode), users.manager.put(router, mode)):
+                assert (answer.status, answer.error) == (403, "PolicyNotAuthorized"), (attribute, value)
 
 
 def test_for_whom_things_are_created(users: Users) -> None:

@@ -83,10 +83,11 @@ def database_url(_prepared_sqlite: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def cloud(db: Database) -> Iterator[Cloud]:
-    """Two hosts, and one that was and is no more."""
+    """Two hosts, one that carries distributed routers, and one that was and is no more."""
     for made in running(db, ServerSettings(agent_down_time=DOWN_TIME)):
         for host in ("host1", "host2", "gone"):
             made.agent(host)
+        made.agent("host3", agent_mode="dvr_snat")
         made.agents.pop("gone").stream.close()
         yield made
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deuteron.plan import distributed, floating
@@ -298,6 +298,27 @@ def test_where_its_guest_may_appear_a_floating_ip_is_translated_and_not_answered
     assert ways(msgspec.structs.replace(moved, waiting=())) == {"c1": None}
 
 
+def test_a_floating_ip_that_is_to_be_served_centrally_is_translated_there_before(state: State) -> None:
+    """Its guest goes to a host without the external network, and comes back."""
+    vm1 = port_of(state, "vm1")
+    for host, waiting, at_c1 in (("c1", "c2", "answers"), ("c2", "c1", "waits")):
+        change(state, vm1, host=host, waiting=(waiting,))
+        twins = "mute" if host == "c1" else "answers"
+        assert told(state) == {"c1": (True, at_c1), "net1": (False, twins), "net2": (False, twins)}
+    change(state, vm1, waiting=())
+    assert told(state) == {"c1": (True, "answers")}
+
+
+def told(state: State) -> dict[str, tuple[bool, str]]:
+    """Return by which part hosts serve f1, and whether they answer for it."""
+    found = {host: plan(state, host).get("floatingip/f1") for host in HOSTS}
+    return {
+        host: (unit.distributed, "mute" if unit.silent else "waits" if unit.waiting else "answers")
+        for host, unit in found.items()
+        if isinstance(unit, u.FloatingIP)
+    }
+
+
 facts = st.builds(
     floating.Facts,
     distributed=st.booleans(),
@@ -324,6 +345,15 @@ AT = st.sampled_from(["", *HOSTS])
     waiting=st.sets(st.sampled_from(list(HOSTS))),
     own=st.booleans(),
 )
+@example(
+    rung=Rung.DISTRIBUTED,
+    modes=HOSTS,
+    without_external={"c2"},
+    gateways={"c1"},
+    bound="c1",
+    waiting={"c2"},
+    own=True,
+)
 def test_each_floating_ip_has_one_place(
     rung: Rung,
     modes: dict[str, str],
@@ -335,8 +365,8 @@ def test_each_floating_ip_has_one_place(
 ) -> None:
     """Whoever answers for it: one host's distributed part, or the candidates of the central one, never none.
 
-    While it is handed over it is both; where its guest may appear, nobody answers. All that says where it is
-    says the same.
+    While it is handed over it is both, and one of them answers; where its guest may appear, nobody does. All
+    that says where it is says the same.
     """
     state = made(rung)
     for name, mode in modes.items():
@@ -366,7 +396,9 @@ def test_each_floating_ip_has_one_place(
     if not local or rung <= Rung.FLOATING:
         assert {"net1", "net2"} - {*local, *silent} <= set(central)
     else:
-        assert central == []
+        assert all(units_of[host].silent for host in central)
+        assert not central or waiting - {bound} - set(silent), "its guest may appear where they serve it"
+    assert len({unit.distributed for unit in units_of.values() if not unit.silent and not unit.waiting}) <= 1
     assert set(silent) <= waiting - {bound}
     for host in (*local, *silent):
         mine = plan(state, host)

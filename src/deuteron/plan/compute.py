@@ -267,7 +267,7 @@ def floating_ip(state: State, host: str, id_: str) -> u.FloatingIP | None:
     here = at == host and not (candidate and is_answered_centrally(rung))
     if not here and (not candidate or (at is not None and not floats_centrally(rung))):
         waiting = distributed.floats_soon(state, row, host)
-        if not waiting:
+        if not waiting and not (candidate and distributed.floats_centrally_soon(state, row)):
             return None
     return u.FloatingIP(
         id=id_,

@@ -152,6 +152,12 @@ def floats_soon(state: State, row: FloatingIP, host: str) -> bool:
     return port is not None and host in port.waiting and bool(_floats_if_at(state, row, port, host))
 
 
+def floats_centrally_soon(state: State, row: FloatingIP) -> bool:
+    """Whether a floating IP is served centrally as soon as its guest is on a host where it may appear."""
+    port = state.ports.get(row.port)
+    return port is not None and any(_floats_if_at(state, row, port, name) is None for name in port.waiting)
+
+
 def _floats_if_at(state: State, row: FloatingIP, port: Port, name: str) -> str | None:
     """Return where a floating IP is served if its port is on the host of this name."""
     router_row = state.routers.get(row.router)
