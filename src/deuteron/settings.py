@@ -61,12 +61,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     vif_type: Literal["bridge", "tap"] = "bridge"
     """What Nova is told to plug: a device on the network's bridge, as os-vif before 5.0 and libvirt do it, or
     only a device, which the agent puts there."""
-    network_type: str = "vxlan"
-    """The type of networks whose creator names none."""
+    project_network_types: tuple[Literal["vxlan", "vlan"], ...] = ("vxlan",)
+    """The types of networks whose creator names none: the first of which there is a number left."""
     vni_ranges: str = "1:16777215"
     """VXLAN identifiers to give out, FIRST:LAST,FIRST:LAST..."""
     flat_networks: tuple[str, ...] = ("*",)
-    """Physical networks that may be used; * for all."""
+    """Physical networks that may be used by flat networks; * for all."""
+    network_vlan_ranges: tuple[str, ...] = ()
+    """Physical networks that may carry VLANs, and the VLANs to give out there: PHYSICAL_NETWORK:FIRST:LAST.
+    With PHYSICAL_NETWORK alone, an administrator names the VLAN of each network."""
     global_physnet_mtu: int = 1500
     """Bytes; a VXLAN network gets 50 less."""
     base_mac: str = "fa:16:3e:00:00:00"

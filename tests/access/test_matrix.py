@@ -63,6 +63,10 @@ def _things(users: Users) -> Things:
         "local_ip": _made(member, "local_ip", {"network_id": network}),
         "log": _made(users.manager, "log", {"resource_type": "security_group"}),
     }
+    things.ids |= {
+        "segment": admin.get(f"/segments?network_id={lent}").body["segments"][0]["id"],
+        "network_segment_range": _made(admin, "network_segment_range", _RANGE),
+    }
     counted = {"metering_label_id": things.ids["metering_label"], "remote_ip_prefix": "192.0.2.0/24"}
     things.ids["metering_label_rule"] = _made(
         admin, "metering_label_rule", {**counted, "direction": "ingress", "project_id": ONE}
@@ -125,6 +129,7 @@ def _path(thing: str) -> str:
     return _resource(thing.split()[-1]).path
 
 
+_ADMINS = {**dict.fromkeys(ROLES, UNSEEN), "admin": OK}
 _MANAGERS = {**dict.fromkeys(ROLES, UNSEEN), "manager": OK, "admin": OK}
 _OWN = {**_MANAGERS, "reader": OK, "member": OK}
 _OWN_AND_SERVICES = {**_OWN, "service": OK}
@@ -151,10 +156,16 @@ SHOWN = {
     "metering_label_rule": _OWN,
     "local_ip": _OWN,
     "log": _MANAGERS,
+    "segment": _ADMINS,
+    "network_segment_range": _ADMINS,
 }
 """Who sees what. A role that the rules do not name sees what is lent to all."""
 
+_RANGE = {"network_type": "vxlan", "shared": False, "project_id": ONE, "minimum": 5000, "maximum": 5001}
+
 _NEEDED_BY_NOTHING = (
+    "segment",
+    "network_segment_range",
     "floatingip",
     "port",
     "security_group_rule",

@@ -26,7 +26,7 @@ def test_a_flat_network_takes_a_physical_network_for_itself(api: Client) -> None
     assert api.make("network", **flat)["mtu"] == 1500
     assert api.refused("network", **flat) == (409, "FlatNetworkInUse")
     assert api.refused("network", provider__network_type="flat") == (400, "InvalidInput")
-    assert api.refused("network", provider__network_type="vlan")[0] == 400
+    assert api.refused("network", provider__network_type="gre")[0] == 400
 
 
 def test_vnis_are_the_lowest_free_ones_and_unique(api: Client) -> None:

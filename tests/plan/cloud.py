@@ -10,6 +10,7 @@ from deuteron.plan.plans import Change
 from deuteron.plan.units import Forwarding, Helper, Limit, Log, MeterRule, SecurityRule
 from deuteron.resources import owners
 from deuteron.resources.distribution import Rung
+from deuteron.resources.segmentation import Segment
 
 HOSTS = ["h1", "h2", "h3"]
 NETWORKS = ["n1", "n2", "n3"]
@@ -48,14 +49,21 @@ limits = st.sampled_from([(), (Limit(direction="egress", rate=1000),)])
 
 
 def _network(id_: str) -> st.SearchStrategy[s.Row]:
-    return st.builds(
-        s.Network,
-        id=st.just(id_),
-        type=st.sampled_from(["vxlan", "flat"]),
-        mtu=st.sampled_from([1450, 1500]),
-        vni=st.just(NETWORKS.index(id_) + 1),
-        physical_network=st.sampled_from([None, "x"]),
-        qos=policies,
+    segments = st.sampled_from([Segment("vlan", "x", 7), Segment("vxlan", None, 8), Segment("flat", "y")])
+    several = st.lists(segments, max_size=3, unique=True).map(tuple)
+    kind = st.sampled_from(["vxlan", "vxlan", "flat", "vlan", ""])
+    return st.tuples(kind, several).flatmap(
+        lambda found: st.builds(
+            s.Network,
+            id=st.just(id_),
+            type=st.just(found[0]),
+            mtu=st.sampled_from([1450, 1500]),
+            vni=st.just(NETWORKS.index(id_) + 1),
+            vlan=st.just(7),
+            physical_network=st.sampled_from([None, "x"]),
+            several=st.just(found[1] if not found[0] else ()),
+            qos=policies,
+        )
     )
 
 
@@ -230,7 +238,7 @@ ROWS: dict[type[s.Row], st.SearchStrategy[s.Row]] = {
         vtep=st.sampled_from(["", "192.0.2.1", "192.0.2.2"]),
         roles=st.sampled_from([("l3",), ("l3",), ()]),
         agent_mode=st.sampled_from(["legacy", "dvr", "dvr_snat", "dvr_no_external"]),
-        physical_networks=st.sampled_from([(), ("x",)]),
+        physical_networks=st.sampled_from([(), ("x",), ("x", "y")]),
         dvr_mac=st.sampled_from(["", "fa:16:3f:00:00:01"]),
     ),
     s.DhcpServer: st.builds(

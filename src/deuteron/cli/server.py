@@ -24,7 +24,7 @@ import uvicorn
 from deuteron import config
 from deuteron.api.app import app
 from deuteron.policy import PolicyError
-from deuteron.resources import registry
+from deuteron.resources import registry, segmentation
 from deuteron.settings import KeystoneSettings, NovaSettings, ServerSettings
 from deuteron.store import Database, DatabaseError
 from deuteron.store.migrate import prepare
@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         settings = _settings(arguments)
         _check_certificate(settings)
+        _check_ranges(settings)
         sockets = _sockets(settings, arguments.listen_fd, explicit=bool(arguments.listen))
         db = Database(settings.database)
     except (config.ConfigError, DatabaseError, _Refused) as error:
@@ -195,6 +196,14 @@ def _check_certificate(settings: ServerSettings) -> None:
     except OSError as error:  # SSLError is one
         files = " ".join(filter(None, (settings.ssl_cert_file, settings.ssl_key_file)))
         raise _Refused(f"{files}: no certificate with its key (PEM): {error.strerror or error}") from None
+
+
+def _check_ranges(settings: ServerSettings) -> None:
+    """Raise where what is to be given out to networks is not to be understood."""
+    try:
+        segmentation.default_ranges(settings)
+    except ValueError as error:
+        raise _Refused(f"[server] {error}") from None
 
 
 def _sockets(settings: ServerSettings, fds: Sequence[int], explicit: bool) -> list[socket.socket]:

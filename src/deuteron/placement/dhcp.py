@@ -101,11 +101,18 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
     ):
         served[row.network_id].add(row.id)
     c = network.resource.table.c
-    columns = (c.id, c.project_id, c.provider_physical_network, c.availability_zone_hints)
+    columns = (
+        c.id,
+        c.project_id,
+        c.provider_network_type,
+        c.provider_physical_network,
+        c.availability_zone_hints,
+    )
     found = {}
     for row in tx.execute(of(select(*columns), c.id, ids)):
+        # A network with several segments has no DHCP: not built.
         found[row.id] = Facts(
-            served=frozenset(served[row.id]),
+            served=frozenset(served[row.id]) if row.provider_network_type else frozenset(),
             servers=servers.get(row.id, {}),
             physical_networks=[row.provider_physical_network] if row.provider_physical_network else [],
             zones=row.availability_zone_hints,

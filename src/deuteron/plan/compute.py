@@ -7,7 +7,7 @@ the whole plan. Both read the same functions, so what is recomputed alone equals
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 
-from deuteron.plan import distributed, firewall, instances, qos, services
+from deuteron.plan import distributed, firewall, instances, qos, segments, services
 from deuteron.plan import units as u
 from deuteron.plan.ports import interface, mtu, silent, with_prefix
 from deuteron.plan.state import Candidate, Port, State, Subnet
@@ -67,17 +67,18 @@ def network(state: State, host: str, id_: str) -> u.Network | None:
     """Return a network of which this host holds a port."""
     row = state.networks.get(id_)
     present = state.presence.get(id_, {})
-    if row is None or host not in present:
+    segment = segments.here(state, id_, host)
+    if row is None or host not in present or segment is None:
         return None
-    others = (state.hosts.get(name) for name in present if name != host)
-    vteps = sorted({other.vtep for other in others if other and other.vtep}) if row.type == "vxlan" else ()
+    vteps = {vtep for name in present if (vtep := segments.tunnel_to(state, id_, host, name))}
     return u.Network(
         id=id_,
-        type=row.type,
+        type=segment.type,
         mtu=row.mtu,
-        vni=row.vni,
-        physical_network=row.physical_network,
-        vteps=tuple(vteps),
+        vni=segment.number if segment.type == "vxlan" else None,
+        physical_network=segment.physical_network,
+        vlan=segment.number if segment.type == "vlan" else None,
+        vteps=tuple(sorted(vteps)),
     )
 
 
@@ -107,17 +108,15 @@ def remote(state: State, host: str, id_: str) -> u.Remote | None:
     row = state.ports.get(id_)
     if row is None or host not in state.presence.get(row.network, {}):
         return None
-    if (net := state.networks.get(row.network)) is None or net.type != "vxlan":
-        return None
     if row.is_interface and distributed.is_answered_here(state, host, row.device_id):
         return None
     routers = row.is_routers
     place = active_host(state, row.device_id) if routers else _place(state, row)
-    there = state.hosts.get(place)
-    if there is None or not there.vtep or place == host:
+    vtep = segments.tunnel_to(state, row.network, host, place)
+    if vtep is None:
         return None
     moves = routers or bool(row.waiting)
-    return u.Remote(id=id_, network=row.network, mac=row.mac, vtep=there.vtep, moves=moves)
+    return u.Remote(id=id_, network=row.network, mac=row.mac, vtep=vtep, moves=moves)
 
 
 def _place(state: State, row: Port) -> str | None:

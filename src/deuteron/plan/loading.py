@@ -22,11 +22,13 @@ from deuteron.resources import (
     router,
     security_group,
     security_rules,
+    segment,
     subnet,
     trunk,
 )
 from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.owners import HA_PORT
+from deuteron.resources.segmentation import VLAN, VXLAN, Segment
 from deuteron.store import Cursor, Tx, feed
 
 _CHUNK = 500
@@ -76,15 +78,30 @@ def _of(statement: Select[Any], column: ColumnElement[Any], ids: Ids) -> Select[
 def _networks(tx: Tx, ids: Ids) -> Iterator[s.Row]:
     c, qos = network.resource.table.c, qos_loading.of(tx, "network", ids)
     columns = (c.id, c.provider_network_type, c.mtu, c.provider_segmentation_id, c.provider_physical_network)
+    several = _segments(tx, ids)
     for row in tx.execute(_of(select(*columns), c.id, ids)):
+        kind, number = row.provider_network_type, row.provider_segmentation_id
         yield s.Network(
             id=row.id,
-            type=row.provider_network_type,
+            type=kind,
             mtu=max(row.mtu, network.IPV4_MIN_MTU),  # no device has less
-            vni=row.provider_segmentation_id,
+            vni=number if kind == VXLAN else None,
             physical_network=row.provider_physical_network,
+            vlan=number if kind == VLAN else None,
+            several=tuple(several[row.id]),
             qos=qos.get(row.id),
         )
+
+
+def _segments(tx: Tx, ids: Ids) -> dict[str, list[Segment]]:
+    """Return the segments of networks that have several."""
+    c, home = segment.resource.table.c, network.resource.table
+    joined = select(c.network_id, c.network_type, c.physical_network, c.segmentation_id)
+    joined = joined.join(home, home.c.id == c.network_id).where(home.c.provider_network_type == "")
+    found: dict[str, list[Segment]] = defaultdict(list)
+    for row in tx.execute(_of(joined, c.network_id, ids).order_by(c.segment_index, c.id)):
+        found[row.network_id].append(Segment(row.network_type, row.physical_network, row.segmentation_id))
+    return found
 
 
 def _subnets(tx: Tx, ids: Ids) -> Iterator[s.Row]:

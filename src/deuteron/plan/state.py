@@ -22,6 +22,7 @@ from deuteron.resources.owners import (
     ROUTER_INTERFACES,
     ROUTER_SNAT,
 )
+from deuteron.resources.segmentation import Segment
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +34,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Network(Row, frozen=True, kw_only=True):
     """A network as the data plane sees it."""
 
-    type: Literal["vxlan", "flat"]
+    type: Literal["vxlan", "vlan", "flat", ""]
+    """That of its only segment, as are the numbers; "" if it has several, or none."""
     mtu: int
     vni: int | None = None
     physical_network: str | None = None
+    vlan: int | None = None
+    several: tuple[Segment, ...] = ()
+    """Its segments in their order, if it has several."""
     qos: str | None = None
     """The policy of its ports that have none of their own."""
 

@@ -268,6 +268,8 @@ def _host(state: State, row: Host) -> Iterator[Place]:
         yield from _at(hosts, f"network/{network}")
         for port in hosts[row.id]:
             yield from _at(hosts, f"remote/{port}")
+        if (home := state.networks.get(network)) is not None and home.several:
+            yield from ((row.id, f"remote/{port.id}") for port in state.ports.by("network", network))
     for election in state.elections.by("host", row.id):
         yield from _at(election.candidates, f"election/{election.id}")
     for candidate in state.candidates.by("host", row.id):

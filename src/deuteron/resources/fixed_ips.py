@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deuteron.resources import addresses, ipam, rows, service_types, subnet
+from deuteron.resources import addresses, ipam, rows, service_types, subnet, subnet_segment
 from deuteron.resources.addresses import parse_address, parse_network
 from deuteron.resources.attribute import UNSET
 from deuteron.resources.call import Call
@@ -23,10 +23,39 @@ FixedIp = dict[str, str]
 """`subnet_id` and `ip_address`; when asked for, one of them may be absent."""
 
 
+IMMEDIATE, DEFERRED, NONE = "immediate", "deferred", "none"
+"""When a port gets its addresses: with its creation, when it is bound to a host, or not at all."""
+
+
+def allocation(call: Call, port: Item, wanted: Any) -> str:
+    """Return when a new port gets its addresses."""
+    if wanted is not UNSET:
+        return IMMEDIATE if wanted else NONE
+    if port["binding:host_id"] or port["device_owner"] in ROUTER_PORTS:
+        return IMMEDIATE
+    return DEFERRED if subnet_segment.is_routed(_subnets(call, port)) else IMMEDIATE
+
+
+def _subnets(call: Call, port: Item) -> list[Item]:
+    home = port["network_id"]
+    found: list[Item] = call.tx.once("subnet", home, lambda: subnet.of_network(call, home))
+    return found
+
+
+def follow_host(call: Call, port: Item, present: Sequence[FixedIp], is_new: bool) -> list[FixedIp]:
+    """Return the addresses of a port that goes to another host: if that is its first one, those deferred."""
+    if is_new and not present and port["ip_allocation"] == DEFERRED:
+        return assign(call, port, UNSET)
+    subnet_segment.check_host(call, port, _subnets(call, port), present)
+    return [*present]
+
+
 def assign(call: Call, port: Item, wanted: Any) -> list[FixedIp]:
     """Give a new port its addresses: those wanted, or with UNSET one of each family."""
-    home = port["network_id"]
-    of_home = call.tx.once("subnet", home, lambda: subnet.of_network(call, home))
+    home, of_home = port["network_id"], _subnets(call, port)
+    if port["ip_allocation"] == DEFERRED and not port["binding:host_id"]:
+        return []
+    of_home = subnet_segment.usable(call, port, of_home, [] if wanted is UNSET else wanted)
     subnets = service_types.serving(of_home, port["device_owner"])
     if of_home and not subnets and (wanted is UNSET or wanted):
         raise IpAddressGenerationFailureNoMatchingSubnet(network_id=home, service_type=port["device_owner"])
@@ -51,6 +80,7 @@ def reassign(call: Call, port: Item, present: Sequence[FixedIp], wanted: Sequenc
     """
     _check_count(call, port, wanted)
     subnets = subnet.of_network(call, port["network_id"])
+    subnets = subnet_segment.usable(call, port, subnets, wanted) if wanted else subnets
     asked = _in_subnets(call, port, subnets, wanted)
     kept, missing = _match(present, asked)
     serving = service_types.serving(subnets, port["device_owner"])

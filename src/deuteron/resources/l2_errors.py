@@ -123,8 +123,98 @@ class FlatNetworkInUse(InUse):
     message = "Unable to create the flat network. Physical network {physical_network} is in use."
 
 
+class VlanIdInUse(InUse):
+    """`vlan_id`, `physical_network`."""
+
+    message = (
+        "Unable to create the network. The VLAN {vlan_id} on physical network {physical_network} is in use."
+    )
+
+
+class SegmentsSetInConjunctionWithProviders(InvalidInput):
+    """A network is said to be here and there."""
+
+    message = "Segments and provider values cannot both be set."
+
+
+class SegmentsContainDuplicateEntry(InvalidInput):
+    """A segment twice."""
+
+    message = "Duplicate segment entry in request."
+
+
+class SegmentNotFound(NotFound):
+    """`id`."""
+
+    message = "Segment {id} could not be found."
+
+
+class SegmentInUse(InUse):
+    """`segment_id`, `reason`."""
+
+    message = "Segment '{segment_id}' cannot be deleted: {reason}."
+
+
+class NoUpdateSubnetWhenMultipleSegmentsOnNetwork(BadRequest):
+    """`network_id`."""
+
+    message = (
+        "The network '{network_id}' has multiple segments, it is only possible to associate an existing "
+        "subnet with a segment on networks with a single segment."
+    )
+
+
+class SubnetsNotAllAssociatedWithSegments(BadRequest):
+    """`network_id`."""
+
+    message = (
+        "All of the subnets on network '{network_id}' must either all be associated with segments or all "
+        "not associated with any segment."
+    )
+
+
+class SubnetSegmentAssociationChangeNotAllowed(BadRequest):
+    """A subnet stays on its segment."""
+
+    message = (
+        "A subnet that is already associated with a segment cannot have its segment association changed."
+    )
+
+
+class NetworkIdsDontMatch(BadRequest):
+    """`subnet_network`, `segment_id`."""
+
+    message = (
+        "The subnet's network id, '{subnet_network}', doesn't match the network_id of segment '{segment_id}'"
+    )
+
+
+class HostNotConnectedToAnySegment(Conflict):
+    """`host`, `network_id`."""
+
+    message = (
+        "Host {host} is not connected to any segments on routed provider network '{network_id}'. "
+        "It should be connected to one."
+    )
+
+
+class HostNotCompatibleWithFixedIps(Conflict):
+    """`host`, `port_id`."""
+
+    message = (
+        "Host {host} is not connected to a segment where the existing fixed_ips on port {port_id} will "
+        "function given the routed network topology."
+    )
+
+
+class FixedIpsSubnetsNotOnSameSegment(BadRequest):
+    """Addresses of two segments for one port."""
+
+    message = "Cannot allocate addresses from different segments."
+
+
 class NoNetworkAvailable(ServiceUnavailable):
-    """No VNI left."""
+    """No VXLAN identifier or VLAN left."""
 
     message = "Unable to create the network. No project network is available for allocation."
 

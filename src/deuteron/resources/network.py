@@ -1,20 +1,22 @@
-"""Networks: a layer 2 segment, of type vxlan (an overlay) or flat (a physical network)."""
+"""Networks: what is one to those who use it, on one segment or several."""
 
-from sqlalchemy import text
+from collections.abc import Iterable, Sequence
 
-from deuteron.resources import numbers, rows
-from deuteron.resources.attribute import Attr
+from deuteron.resources import rows, segment, segmentation
+from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
 from deuteron.resources.errors import InvalidInput
-from deuteron.resources.l2_errors import FlatNetworkInUse, NetworkNotFound, NoNetworkAvailable, TunnelIdInUse
-from deuteron.resources.resource import Alias, Item, Resource, index
-from deuteron.resources.types import BOOLEAN, DNS_DOMAIN, STRINGS, integer, line, one_of
+from deuteron.resources.l2_errors import (
+    NetworkNotFound,
+    NoNetworkAvailable,
+    SegmentsSetInConjunctionWithProviders,
+)
+from deuteron.resources.resource import Alias, Item, Resource
+from deuteron.resources.segmentation import Segment
+from deuteron.resources.types import BOOLEAN, DNS_DOMAIN, STRINGS, integer, line, list_of
 
-VXLAN_OVERHEAD = 50
-"""Bytes: the outer IPv4, UDP and VXLAN headers and the inner Ethernet one."""
 IPV4_MIN_MTU = 68
 IPV6_MIN_MTU = 1280
-MAX_VNI = 2**24 - 1
 
 TYPE, PHYSICAL, SEGMENT = (
     "provider:network_type",
@@ -25,63 +27,92 @@ EXTERNAL = "router:external"
 
 
 def create(call: Call, values: Item) -> Item:
-    """Create a network; a VXLAN one gets the lowest free VNI unless it names one."""
-    values = {**values, TYPE: values[TYPE] or call.settings.network_type}
-    values["mtu"] = _mtu(call, values[TYPE], values["mtu"])
-    return _create_flat(call, values) if values[TYPE] == "flat" else _create_vxlan(call, values)
+    """Create a network with its segments; without a word about them it gets one of the usual type."""
+    wanted = _wanted(values)
+    if wanted:
+        for one in wanted:
+            segment.check(call, one)
+        segmentation.refuse_duplicates(wanted)
+        proposed = [_complete(call, one, values["project_id"]) for one in wanted]
+    else:
+        proposed = [segment.any_of(call, call.settings.project_network_types, values["project_id"])]
+        wanted = [Segment(one.type, one.physical_network) for one in proposed]
+    values = {**values, "mtu": _mtu(call, [one.type for one in proposed], values["mtu"])}
+    row = rows.create(call, resource, {**values, **segmentation.to_item(_only(proposed))})
+    added = [
+        segment.of_row(segment.add(call, row, one, complete, place))
+        for place, (one, complete) in enumerate(zip(wanted, proposed, strict=True))
+    ]
+    if added != proposed:
+        row = {**row, **segmentation.to_item(_only(added))}
+        rows.replace(call, resource, row)
+    return row
 
 
-def _mtu(call: Call, network_type: str, wanted: int) -> int:
-    """Return the MTU that is wanted, or the largest if it is 0."""
-    most = call.settings.global_physnet_mtu - (VXLAN_OVERHEAD if network_type == "vxlan" else 0)
+def _wanted(values: Item) -> list[Segment]:
+    """Return the segments that a request says; none if it leaves that to us. Raises InvalidInput."""
+    listed = values.get("segments", UNSET)
+    said = any(values[name] for name in (TYPE, PHYSICAL, SEGMENT))
+    if listed is UNSET or not listed:
+        return [segmentation.of_item(values)] if said else []
+    if said:
+        raise SegmentsSetInConjunctionWithProviders
+    return [segmentation.of_item(item) for item in listed]
+
+
+def _complete(call: Call, one: Segment, project_id: str) -> Segment:
+    found = segment.complete(call, one, project_id)
+    if found is None:
+        raise NoNetworkAvailable
+    return found
+
+
+def _only(segments: Sequence[Segment]) -> Segment | None:
+    return segments[0] if len(segments) == 1 else None
+
+
+def _mtu(call: Call, types: Iterable[str], wanted: int) -> int:
+    """Return the MTU that is wanted, or the largest that segments of these types carry if it is 0."""
+    most = min(
+        (segmentation.max_mtu(call.settings, one) for one in types), default=call.settings.global_physnet_mtu
+    )
     if wanted > most:
         raise InvalidInput(error_message=f"Requested MTU is too big, maximum is {most}")
     return wanted or most
 
 
-def _create_flat(call: Call, values: Item) -> Item:
-    name, allowed = values[PHYSICAL], call.settings.flat_networks
-    if not name:
-        raise InvalidInput(error_message="physical_network required for flat provider network")
-    if "*" not in allowed and name not in allowed:
-        raise InvalidInput(error_message=f"physical_network '{name}' unknown for flat provider network")
-    if values[SEGMENT] is not None:
-        raise InvalidInput(error_message="segmentation_id prohibited for flat provider network")
-    row = rows.insert(call, resource, values)
-    if row is None:
-        raise FlatNetworkInUse(physical_network=name)
-    return row
-
-
-def _create_vxlan(call: Call, values: Item) -> Item:
-    if values[PHYSICAL]:
-        raise InvalidInput(error_message="physical_network prohibited for vxlan provider network")
-    values[PHYSICAL] = None
-    if values[SEGMENT] is not None:
-        row = rows.insert(call, resource, values)
-        if row is None:
-            raise TunnelIdInUse(tunnel_id=values[SEGMENT])
-        return row
-    ranges = numbers.parse_ranges(call.settings.vni_ranges)
-    column = resource.table.c.provider_segmentation_id
-    while (vni := numbers.lowest_free(call.tx, column, ranges)) is not None:
-        row = rows.insert(call, resource, {**values, SEGMENT: vni})
-        if row is not None:
-            return row
-    raise NoNetworkAvailable
-
-
 def update(call: Call, row: Item, changes: Item) -> Item:
     """Change a network; what its ports say to it, their modules check."""
     if "mtu" in changes:
-        changes = {**changes, "mtu": _mtu(call, row[TYPE], changes["mtu"])}
+        types = [one["network_type"] for one in segment.of_network(call, row["id"])]
+        changes = {**changes, "mtu": _mtu(call, types, changes["mtu"])}
     return rows.change(call, resource, row, changes)
 
 
 def delete(call: Call, row: Item) -> None:
     """Delete a network that nothing uses any more."""
+    segments = segment.of_network(call, row["id"])
     rows.remove(call, resource, row["id"])
-    numbers.freed(call.tx, resource.table.c.provider_segmentation_id, row[SEGMENT])
+    for one in segments:
+        segment.freed(call, segment.of_row(one))
+
+
+def present(call: Call, items: list[Item]) -> None:
+    """Fill in the segments of networks that have several; what they are on the wires is said there only."""
+    found: dict[str, list[Item]] = {item["id"]: [] for item in items if not item[TYPE]}
+    table = segment.resource.table
+    for part in rows.chunks(found):
+        for one in rows.where(call, segment.resource, table.c.network_id.in_(part)):
+            found[one["network_id"]].append(one)
+    for item in items:
+        several = sorted(found.get(item["id"], ()), key=lambda one: int(one["segment_index"]))
+        if several:
+            item["segments"] = [segmentation.to_item(segment.of_row(one)) for one in several]
+            for name in (TYPE, PHYSICAL, SEGMENT):
+                item.pop(name, None)
+        else:
+            item.pop("segments", None)
+            item[TYPE] = item[TYPE] or None
 
 
 resource = Resource(
@@ -97,33 +128,30 @@ resource = Resource(
         "port_security_enabled": Attr(type=BOOLEAN, default=True, post=True, put=True),
         "dns_domain": Attr(type=DNS_DOMAIN, default="", post=True, put=True),
         "availability_zone_hints": Attr(type=STRINGS, default=[], post=True, filter=False, sort=False),
-        TYPE: Attr(type=one_of("flat", "vxlan"), default="", post=True),
-        PHYSICAL: Attr(type=line(64), default=None, post=True, nullable=True),
-        SEGMENT: Attr(type=integer(1, MAX_VNI), default=None, post=True, nullable=True),
+        # Those of its only segment, or none.
+        TYPE: Attr(type=segmentation.NETWORK_TYPE, default="", post=True),
+        PHYSICAL: Attr(type=segmentation.PHYSICAL_NETWORK, default=None, post=True, nullable=True),
+        SEGMENT: Attr(type=segmentation.NUMBER, default=None, post=True, nullable=True),
+        "segments": Attr(
+            type=list_of(segmentation.item, unique=False),
+            default=UNSET,
+            post=True,
+            stored=False,
+            filter=False,
+            sort=False,
+        ),
     },
-    constraints=[
-        index(
-            "provider_segmentation_id",
-            unique=True,
-            where=text("provider_network_type = 'vxlan'"),
-            name="uq_network_vni",
-        ),
-        index(
-            "provider_physical_network",
-            unique=True,
-            where=text("provider_network_type = 'flat'"),
-            name="uq_network_flat",
-        ),
-    ],
     create=create,
     update=update,
     delete=delete,
+    present=present,
 )
 
 DECLARES = (
     resource,
     Alias(alias="network", name="Neutron L2 Network", description="Layer 2 network abstraction"),
     Alias(alias="provider", name="Provider Network", description="Where a network is on the wires"),
+    Alias(alias="multi-provider", name="Multi Provider Network", description="Several segments"),
     Alias(alias="external-net", name="Neutron external network", description="router:external"),
     Alias(alias="net-mtu", name="Network MTU", description="A network's MTU"),
     Alias(alias="net-mtu-writable", name="Network MTU (writable)", description="It can be set"),

@@ -18,6 +18,7 @@ from deuteron.resources import (
     rows,
     service_types,
     subnet,
+    subnet_segment,
 )
 from deuteron.resources.address_types import ADDRESS_PAIRS, FIXED_IPS, MAC_OR_ANY
 from deuteron.resources.addresses import parse_network
@@ -49,6 +50,7 @@ from deuteron.resources.types import (
 
 _MAC_TRIES = 16
 HOST = "binding:host_id"
+ALLOCATIONS = (fixed_ips.IMMEDIATE, fixed_ips.DEFERRED, fixed_ips.NONE)
 VNIC_TYPE = "binding:vnic_type"
 VNIC_TYPES = (
     "normal",
@@ -72,6 +74,8 @@ def create(call: Call, values: Item) -> Item:
     wanted = values.pop("fixed_ips")
     security, groups = port_security.of_new(call, values, home["port_security_enabled"])
     values["port_security_enabled"] = security
+    subnet_segment.refuse_routers(home, values["device_owner"])
+    values["ip_allocation"] = fixed_ips.allocation(call, values, wanted)
     values.update(vif(call, values[HOST], values[VNIC_TYPE]))
     values["extra_dhcp_opts"] = dhcp_options.merged((), values["extra_dhcp_opts"])
     row = _insert(call, values)
@@ -105,6 +109,9 @@ def update(call: Call, row: Item, changes: Item) -> Item:
     new = rows.change(call, resource, row, changes)
     if groups is not None:
         port_security.store(call, row["id"], groups)
+    if wanted is None and new[HOST] and new[HOST] != row[HOST]:
+        present = ipam.of_ports(call.tx, [row["id"]])[row["id"]]
+        new["fixed_ips"] = fixed_ips.follow_host(call, new, present, not row[HOST])
     if wanted is not None or mac != row["mac_address"]:
         present = ipam.of_ports(call.tx, [row["id"]])[row["id"]]
         keep = [fixed for fixed in present if not _is_automatic(call, row, fixed)]
@@ -329,6 +336,7 @@ resource = Resource(
             filter=False,
             sort=False,
         ),
+        "ip_allocation": Attr(type=one_of(*ALLOCATIONS), default=ALLOCATIONS[0]),
         "dns_name": Attr(type=DNS_NAME, default="", post=True, put=True),
         "dns_domain": Attr(type=DNS_DOMAIN, default="", post=True, put=True),
         "dns_assignment": Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False),
@@ -356,6 +364,11 @@ DECLARES = (
     ),
     Alias(alias="port", name="Neutron Port", description="Network port abstraction"),
     Alias(alias="binding", name="Port Binding", description="On which host a port is"),
+    Alias(
+        alias="ip_allocation",
+        name="IP Allocation",
+        description="When a port gets its addresses: at once, with its host, or never",
+    ),
     Alias(alias="port-security", name="Port Security", description="port_security_enabled"),
     Alias(
         alias="allowed-address-pairs",

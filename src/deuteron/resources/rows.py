@@ -82,6 +82,13 @@ def change(call: Call, resource: Resource, row: Item, changes: Mapping[str, Any]
     return {**row, **changed}
 
 
+def replace(call: Call, resource: Resource, row: Item) -> None:
+    """Store a row of this transaction otherwise than it was inserted: not a change."""
+    values = {column_name(name): row[name] for name in resource.stored}
+    statement = _update(resource, tuple(values))
+    call.tx.execute(statement, {"row_id": row["id"], **{f"new_{k}": v for k, v in values.items()}})
+
+
 def remove(call: Call, resource: Resource, id_: str) -> None:
     """Delete a row."""
     call.tx.execute(delete(resource.table).where(resource.table.c.id == id_))

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
-from deuteron.resources import addresses, network, rows, service_types, subnet_allocation
+from deuteron.resources import addresses, network, rows, service_types, subnet_allocation, subnet_segment
 from deuteron.resources.address_types import CIDR, IP, IP_VERSION, NAMESERVERS, POOLS, ROUTES
 from deuteron.resources.addresses import Network, Range, parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
@@ -35,6 +35,7 @@ def create(call: Call, values: Item) -> Item:
     pool = subnet_allocation.pool_of(call, values)
     owner = rows.get(call, network.resource, values["network_id"], lock=True)
     cidr = _range(call, pool, values)
+    subnet_segment.check_new(call, values, of_network(call, owner["id"]))
     _check_cidr(cidr, values)
     _check_mtu(owner, values["ip_version"])
     _check_ipv6_modes(cidr, values)
@@ -74,6 +75,8 @@ def update(call: Call, row: Item, changes: Item) -> Item:
         raise InvalidInput(error_message="Cannot disable enable_dhcp with ipv6 attributes set")
     _check_lists(call, row["id"], cidr.version, changes)
     _touch_network(call, row["network_id"])
+    if changes.get("segment_id", row["segment_id"]) != row["segment_id"]:
+        subnet_segment.check_change(call, row, changes["segment_id"], of_network(call, row["network_id"]))
     return rows.change(call, resource, row, changes)
 
 
@@ -251,13 +254,18 @@ def _updating_network(call: Call, row: Item, changes: Mapping[str, Any]) -> None
 
 def _present_in_networks(call: Call, items: list[Item]) -> None:
     found: dict[str, list[str]] = {item["id"]: [] for item in items}
+    routed = set()
     table = resource.table
     for part in rows.chunks(found):
-        statement = select(table.c.network_id, table.c.id).where(table.c.network_id.in_(part))
+        columns = (table.c.network_id, table.c.id, table.c.segment_id)
+        statement = select(*columns).where(table.c.network_id.in_(part))
         for row in call.tx.execute(statement.order_by(table.c.position)):
             found[row.network_id].append(row.id)
+            if row.segment_id is not None:
+                routed.add(row.network_id)
     for item in items:
         item["subnets"] = found[item["id"]]
+        item["l2_adjacency"] = item["id"] not in routed
 
 
 resource = Resource(
@@ -276,6 +284,7 @@ resource = Resource(
         "ipv6_ra_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
         "ipv6_address_mode": Attr(type=one_of(*IPV6_MODES), default=None, post=True, nullable=True),
         "subnetpool_id": Attr(type=UUID, default=None, post=True, nullable=True, index=True),
+        "segment_id": Attr(type=UUID, default=None, post=True, put=True, nullable=True, index=True),
         "service_types": Attr(
             type=service_types.TYPES, default=[], post=True, put=True, filter=False, sort=False
         ),
@@ -291,14 +300,21 @@ resource = Resource(
     delete=delete,
 )
 
+_SHOWN = Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False)
+
 DECLARES = (
     resource,
     Extension(
         resource="network",
         name="subnets",
-        attributes={"subnets": Attr(type=DERIVED, default=UNSET, stored=False, filter=False, sort=False)},
+        attributes=dict.fromkeys(("subnets", "l2_adjacency"), _SHOWN),
         present=_present_in_networks,
         updating=_updating_network,
+    ),
+    Alias(
+        alias="l2_adjacency",
+        name="L2 Adjacency",
+        description="Whether all of a network's ports are neighbours: not so where subnets have segments",
     ),
     Alias(alias="subnet", name="Neutron L3 Subnet", description="Layer 3 subnet abstraction"),
 )

@@ -142,6 +142,7 @@ def _has(call: Call, name: str, tag: str) -> ColumnElement[bool]:
 
 DECLARES = (
     *(on(name) for name in ("network", "subnet", "router", "floatingip", "security_group")),
+    *(on(name) for name in ("segment", "network_segment_range")),
     on("port", post=True),
     Alias(
         alias="standard-attr-tag",
