@@ -64,17 +64,17 @@ def measure(group: Group, runs: int, say: Callable[[str], None]) -> None:
     with labs.lab() as lab, ExitStack() as stack:
         stage = _build(lab, stack)
         taps = stack.enter_context(Taps(lab, _HOST))
-        transactions = stack.enter_context(watching(lab, _HOST))
         there = 1
         for count in COUNTS:
             say(f"rule: {count:,} ports on a host")
-            _add_ports(stage, taps, count - there)
-            there = count
             found = Found(count)
-            try:
-                _change(stage, transactions, found, runs)
-            finally:
-                group.figures += figures(found)
+            with watching(lab, _HOST) as transactions:
+                _add_ports(stage, taps, count - there)
+                there = count
+                try:
+                    _change(stage, transactions, found, runs)
+                finally:
+                    group.figures += figures(found)
             group.notes.append(
                 f"{count:,} ports: a change takes {found.cpu * 1000:.0f} ms of the host's processor"
             )
@@ -130,31 +130,40 @@ def _change(stage: _Stage, transactions: Transactions, found: Found, runs: int) 
     try:
         prober.wait_ready()
         before = sum(cpu_by_command(stage.pid).values())
+        # Members first: `nft monitor` tells nothing of the elements of sets any more when rules were removed.
+        for _ in range(runs):
+            _join(stage, transactions, found)
         for number in range(runs):
-            _one_of_each(stage, transactions, found, number)
+            _add_and_remove(stage, transactions, found, number)
         found.cpu = (sum(cpu_by_command(stage.pid).values()) - before) / (3 * runs)
         found.flow = flow(*prober.stop())
     finally:
         prober.kill()
 
 
-def _one_of_each(stage: _Stage, transactions: Transactions, found: Found, number: int) -> None:
-    client, made = stage.client, {}
-
-    def timed(what: str, do: Callable[[], Any]) -> None:
-        began = time.monotonic()
-        made[what] = do()
-        committed = transactions.after(began)
-        found.changes.setdefault(what, []).append(committed)
-        found.seconds.setdefault(what, []).append(committed.at - began)
-
-    ports = {"protocol": "tcp", "port_range_min": 8000 + number, "port_range_max": 8000 + number}
-    timed(ADDED, lambda: _rule(client, stage.group, **ports))
-    timed(REMOVED, lambda: client.call("DELETE", f"/v2.0/security-group-rules/{made[ADDED]['id']}"))
-    timed(JOINED, lambda: client.create("port", **_port(stage, _ELSEWHERE, 0)))
+def _join(stage: _Stage, transactions: Transactions, found: Found) -> None:
+    body = _port(stage, _ELSEWHERE, 0)
+    made = _timed(transactions, found, JOINED, lambda: stage.client.create("port", **body))
     began = time.monotonic()
-    client.call("DELETE", f"/v2.0/ports/{made[JOINED]['id']}")
+    stage.client.call("DELETE", f"/v2.0/ports/{made['id']}")
     transactions.after(began)
+
+
+def _add_and_remove(stage: _Stage, transactions: Transactions, found: Found, number: int) -> None:
+    ports = {"protocol": "tcp", "port_range_min": 8000 + number, "port_range_max": 8000 + number}
+    made = _timed(transactions, found, ADDED, lambda: _rule(stage.client, stage.group, **ports))
+    path = f"/v2.0/security-group-rules/{made['id']}"
+    _timed(transactions, found, REMOVED, lambda: stage.client.call("DELETE", path))
+
+
+def _timed(transactions: Transactions, found: Found, what: str, do: Callable[[], Any]) -> Any:
+    """Do something and note what was committed for it, and when; return what it returns."""
+    began = time.monotonic()
+    done = do()
+    committed = transactions.after(began)
+    found.changes.setdefault(what, []).append(committed)
+    found.seconds.setdefault(what, []).append(committed.at - began)
+    return done
 
 
 def figures(found: Found) -> list[Figure]:
