@@ -26,6 +26,7 @@ services = ["server"]
 networks = ["management", "underlay", "external"]
 roles = ["l2", "l3", "dhcp", "metadata"]
 [hosts.compute1]
+networks = ["management", "underlay", "external"]
 roles = ["l2", "metadata"]
 """
 
@@ -82,6 +83,24 @@ def test_a_port_of_ones_own_outlives_its_instance(small: Command, api: Client) -
     small.ok("destroy", "vm2")
     found = api.find("port", "mine")
     assert (found["id"], found["device_id"], found["binding:host_id"]) == (port["id"], "", "")
+
+
+def test_vlans_of_one_wire_do_not_hear_each_other(small: Command, api: Client) -> None:
+    tags = {"network_type": "vlan", "physical_network": "external", "minimum": 7, "maximum": 8}
+    api.post("/v2.0/network_segment_ranges", {"network_segment_range": tags})
+    for name, address in (("red", "10.7.0.0/24"), ("grey", "10.7.0.0/24")):
+        network = api.create("network", name=name, **{"provider:network_type": "vlan"})
+        assert network["provider:segmentation_id"] == (7 if name == "red" else 8)
+        api.create("subnet", network_id=network["id"], ip_version=4, cidr=address)
+    small.ok("boot", "red1", "--host", "compute1", "--network", "red")
+    small.ok("boot", "red2", "--host", "net1", "--network", "red")
+    small.ok("boot", "grey1", "--host", "compute1", "--network", "grey")
+    ((there,),) = (port["fixed_ips"] for port in api.get("/v2.0/ports", name="red2")["ports"])
+    ping = ("--", "ping", "-c1", "-W3", there["ip_address"])
+    assert "1 received" in small("exec", "red1", *ping).stdout
+    assert "0 received" in small("exec", "grey1", *ping).stdout
+    for name in ("red1", "red2", "grey1"):
+        small.ok("destroy", name)
 
 
 def test_the_api_keeps_its_address_when_its_host_loses_power(small: Command, api: Client) -> None:
