@@ -85,22 +85,22 @@ def test_an_instance_on_two_networks_and_on_two_subnets(land: Land) -> None:
 def test_extra_routes(land: Land) -> None:
     """By an instance, between hosts and back; by a next hop on the external network, centrally and not."""
     cloud = land.cloud
-    behind = "10.99.0.1"
-    cloud.sh("vm3", f"ip address add {behind}/32 dev lo")
-    pairs = [{"ip_address": "10.99.0.0/24"}]
+    behind, behind6 = "10.99.0.1", "fd00:99::1"
+    cloud.sh("vm3", f"ip address add {behind}/32 dev lo; ip address add {behind6}/128 dev lo")
+    pairs = [{"ip_address": "10.99.0.0/24"}, {"ip_address": "fd00:99::/64"}]
     cloud.api.put(f"/v2.0/ports/{land.ports['vm3']}", {"port": {"allowed_address_pairs": pairs}})
     inside = {"destination": "10.99.0.0/24", "nexthop": land.addresses["vm3"][0]}
+    inside6 = {"destination": "fd00:99::/64", "nexthop": land.addresses["vm3"][1]}
     outside = {"destination": "192.0.2.0/24", "nexthop": NEXT_HOP}
     to_grey = {"destination": "10.4.0.0/24", "nexthop": "10.1.0.254"}
     assert not cloud.pings("vm1", BEHIND_IT)
-    routes = {"routes": [inside, outside, to_grey]}
+    routes = {"routes": [inside, inside6, outside, to_grey]}
     cloud.api.put(f"/v2.0/routers/{land.routers['r']}", {"router": routes})
     back = {"routes": [{"destination": "10.2.0.0/24", "nexthop": "10.1.0.1"}]}
     cloud.api.put(f"/v2.0/routers/{land.routers['d']}", {"router": back})
     land.reaches("vm2", land.addresses["vm6"][0])
     for source in ("vm1", "vm2", "vm4"):
-        land.reaches(source, behind)
-        land.reaches(source, BEHIND_IT)
+        land.reaches(source, behind, behind6, BEHIND_IT)
     assert not cloud.pings("vm6", BEHIND_IT), "another router of the same host does not know the way"
     land.reaches("vm1", INTERNET, land.floating_ip("vm3"), land.floating_ip("vm6"))
     cloud.api.put(f"/v2.0/routers/{land.routers['r']}", {"router": {"routes": [inside]}})
@@ -162,14 +162,26 @@ def guest(land: Land) -> Iterator[Guest]:
         yield found
 
 
-@pytest.mark.parametrize(("source", "target"), [("compute1", "compute2"), ("compute2", "compute1")])
+def is_served_for(cloud: Cloud, floating: str, host: str) -> bool:
+    """Tell whether a floating IP is where it is to be when its guest is on a host."""
+    location = cloud.api.get(f"/v1/floatingips/{floating}/location")
+    if host == "compute3":
+        return bool(location["served"] == "central")
+    return (location["served"], location["host"]) == ("distributed", host)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("compute1", "compute2"), ("compute2", "compute3"), ("compute3", "compute1")]
+)
 def test_a_guest_with_a_floating_ip_moves(land: Land, guest: Guest, source: str, target: str) -> None:
-    """It is probed from another network on both hosts, IPv4 and IPv6, and from outside."""
+    """It is probed from another network on two hosts, IPv4 and IPv6, and from outside.
+
+    On compute3 its floating IP is served centrally.
+    """
     cloud, id_ = land.cloud, guest.port["id"]
     path, found = f"/v2.0/ports/{id_}/bindings", cloud.list("floatingip", port_id=id_)
     floating = found[0] if found else cloud.floating_ip(land.external, id_)
-    where = f"/v1/floatingips/{floating['id']}/location"
-    until(lambda: cloud.api.get(where)["host"] == source, "its floating IP is on its host")
+    until(lambda: is_served_for(cloud, floating["id"], source), "its floating IP is where it belongs")
     v4, v6 = guest.addresses
     flows = [Flow("from compute1", "vm2", v4), Flow("from compute2", "vm3", v4), Flow("IPv6", "vm3", v6)]
     flows.append(Flow("floating IP", "outside", floating["floating_ip_address"]))
@@ -183,7 +195,7 @@ def test_a_guest_with_a_floating_ip_moves(land: Land, guest: Guest, source: str,
         guest.arrive(source, target, announced=True)
         cloud.api.put(f"{path}/{target}/activate", None)
         until(lambda: cloud.port(id_)["status"] == "ACTIVE", "the port is up at the target")
-        until(lambda: cloud.api.get(where)["host"] == target, "its floating IP is there")
+        until(lambda: is_served_for(cloud, floating["id"], target), "its floating IP has followed")
         cloud.api.delete(f"{path}/{source}")
         guest.uncable(source)
     print(f"{source} -> {target}: gaps {traffic.longest_gap_ms}, lost {traffic.lost}, {traffic.tcp}")
@@ -228,8 +240,8 @@ def test_a_host_with_instances_gets_another_mode(land: Land) -> None:
     no_problems(cloud)
 
 
-def test_a_compute_host_dies_and_nobody_else_notices(land: Land) -> None:
-    cloud = land.cloud
+def ways(land: Land) -> list[Flow]:
+    """Every way past the distributed parts, and by the central one."""
     flows = [
         Flow("one host", "vm1", land.addresses["vm2"][0]),
         Flow("two hosts", "vm4", land.addresses["vm2"][0]),
@@ -238,7 +250,31 @@ def test_a_compute_host_dies_and_nobody_else_notices(land: Land) -> None:
         Flow("central floating IP", "outside", land.floating_ip("vm4")),
     ]
     for flow in flows:
-        cloud.reaches(flow.place, flow.address)
+        land.cloud.reaches(flow.place, flow.address)
+    return flows
+
+
+def test_the_central_part_moves_and_its_host_dies(land: Land) -> None:
+    """The one costs nothing, the other what it costs a central router, and nothing past it."""
+    cloud, router = land.cloud, land.routers["r"]
+    flows, first = ways(land), cloud.settled(router, 2)
+    other = "net2" if first == "net1" else "net1"
+    with cloud.probing(*flows) as traffic:
+        cloud.api.post(f"/v1/routers/{router}/move", {"host": other})
+        until(lambda: cloud.settled(router, 2) == other, f"it is active on {other}")
+    assert (traffic.lost, traffic.broken) == ({}, {})
+    with cloud.probing(*flows, after=2.0) as traffic:
+        labs.power_off(cloud.lab, other)
+    print(f"{other} dies: gaps {traffic.longest_gap_ms}")
+    assert set(traffic.lost) == {"SNAT", "central floating IP"}
+    assert traffic.broken == {}
+    assert max(traffic.longest_gap_ms.values()) < MOST_MS
+    cloud.power_cycle(other)
+    no_problems(cloud)
+
+
+def test_a_compute_host_dies_and_nobody_else_notices(land: Land) -> None:
+    cloud, flows = land.cloud, ways(land)
     with cloud.probing(*flows, after=2.0) as traffic:
         labs.power_off(cloud.lab, "compute2")
     assert traffic.lost == {}

@@ -1,11 +1,14 @@
 """Security groups on the wire: what is let in, what is not, and what a change disturbs."""
 
 import json
+import socket
+import struct
 import time
 from typing import Any
 
 import pytest
 
+from deuteron.agent.firewall import tables
 from deuteron.plan.units import AddressGroup, SecurityGroup
 from tests.agent.firewall.scene import (
     OTHER_NET,
@@ -24,6 +27,7 @@ from tests.agent.scene import NET, mac, port_id, tap
 
 pytestmark = pytest.mark.lab
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+SYN, ACK = 2, 16
 SSH: dict[str, Any] = {"protocol": TCP, "port_min": 22, "port_max": 22}
 
 
@@ -201,3 +205,30 @@ def test_a_host_that_cannot_filter_says_so_and_leaves_the_port_unplugged(at: Gua
     eventually(lambda: "master" not in at.scene.host.links()[device])
     at.scene.host.run("umount /proc/sys/net/bridge")
     eventually(lambda: port_id(1) in at.scene.server.ports_up, 60)
+
+
+def segment(to: str, flags: int, number: int, payload: bytes = b"") -> str:
+    """Return a TCP segment of machine 9 to port 80 of machine 1, as a frame to a MAC address."""
+    ends = socket.inet_aton(v4(9)) + socket.inet_aton(v4(1))
+    tcp = struct.pack("!HHIIBBHHH", 40000, 80, number, flags & ACK, 5 << 4, flags, 64000, 0, 0) + payload
+    tcp = tcp[:16] + struct.pack("!H", checksum(ends + struct.pack("!HH", TCP, len(tcp)) + tcp)) + tcp[18:]
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, TCP, 0) + ends
+    head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    ethernet = bytes.fromhex((to + mac(9)).replace(":", "")) + b"\x08\x00"
+    return (ethernet + head + tcp).hex()
+
+
+def checksum(data: bytes) -> int:
+    words = struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2))
+    total: int = sum(words)
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def test_a_connection_whose_answers_took_another_way_goes_on_when_its_guest_comes(at: Guarded) -> None:
+    """Machine 1 was elsewhere when 9 began to speak to it by a distributed router, and is here now."""
+    at.plan(group(1, rule(protocol=TCP)), port(1, 1))
+    at.machine(1)
+    at.does(9, "send", segment("02:00:00:00:00:ff", SYN, 1))
+    time.sleep(tables.ONE_WAY_SECONDS + 1)
+    assert at.hears(1, 9, segment(mac(1), ACK, 2, b"still there"), b"still there".hex())

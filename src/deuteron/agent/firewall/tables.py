@@ -11,6 +11,8 @@ from deuteron.agent.firewall.ruleset import TABLE
 
 MARK = 0xDE000000
 MASK = 0xFF000000
+ONE_WAY_SECONDS = 2
+"""How long a TCP connection is known as begun that nobody here has begun and nobody here has answered."""
 CLOSED = MARK | 1
 """Of frames to a device whose port is gone."""
 
@@ -20,8 +22,22 @@ EMPTY = "".join(f"table {family} {TABLE}\ndelete table {family} {TABLE}\n" for f
 # Priorities: after the gate of routers (-310) and metadata's own table (-300), before br_netfilter (0 and -1
 # of the bridge family). The zone is set before packets are put together of fragments (-400): those of two
 # networks must not mix. Rules for senders come as soon as connections are known (-200).
+#
+# What a distributed router's part here sends to a guest elsewhere is seen in one direction only: a TCP
+# connection would be "begun" for two minutes and all else of it invalid, also when the guest has come here.
+# When it is forgotten soon, its next packet is one of a connection like any other.
 FRAME = f"""\
 {EMPTY}table inet {TABLE} {{
+  ct timeout one_way4 {{
+    protocol tcp
+    l3proto ip
+    policy = {{ syn_sent : {ONE_WAY_SECONDS} }}
+  }}
+  ct timeout one_way6 {{
+    protocol tcp
+    l3proto ip6
+    policy = {{ syn_sent : {ONE_WAY_SECONDS} }}
+  }}
   map zones {{
     typeof iifname : ct zone
   }}
@@ -38,6 +54,8 @@ FRAME = f"""\
   chain sent {{
     type filter hook prerouting priority -150; policy accept;
     meta mark vmap @senders
+    ct zone != 0 ct state new meta nfproto ipv4 meta l4proto tcp ct timeout set "one_way4"
+    ct zone != 0 ct state new meta nfproto ipv6 meta l4proto tcp ct timeout set "one_way6"
   }}
   chain received {{
     type filter hook forward priority 0; policy accept;
