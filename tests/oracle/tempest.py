@@ -89,7 +89,7 @@ class _Agent(Agent):
 
     def tell(self, **more: Any) -> None:
         """Report."""
-        self.report = msgspec.structs.replace(self.report, agent_mode="dvr_snat")
+        self.report = msgspec.structs.replace(self.report, agent_mode="dvr_snat", full=True)
         plan = list(self.stream.plan.values())
         up = {unit.port for unit in plan if isinstance(unit, Dhcp)}
         for unit in plan:
