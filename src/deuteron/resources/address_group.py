@@ -5,6 +5,7 @@ from typing import Any
 
 from deuteron.resources import rows
 from deuteron.resources.address_types import CIDR
+from deuteron.resources.addresses import parse_network
 from deuteron.resources.attribute import Attr, Type
 from deuteron.resources.call import Call
 from deuteron.resources.errors import HTTPBadRequest
@@ -22,6 +23,12 @@ def _prefix(value: Any) -> str:
         raise ValueError(f"'{shown(value)}' is not a valid IP subnet: its prefix has no length")
     prefix: str = CIDR.convert(value)
     return prefix
+
+
+def _whole(value: Any) -> Any:
+    """Give an address alone as the prefix that it is, which those that come and go may be as in Neutron."""
+    alone = isinstance(value, str) and "/" not in value
+    return f"{value}/{parse_network(value).prefixlen}" if alone else value
 
 
 def _prefixes(value: Any) -> list[str]:
@@ -55,7 +62,8 @@ def _given(body: Any) -> Sequence[str]:
     if not isinstance(inner, Mapping) or set(inner) != {"addresses"}:
         raise HTTPBadRequest(msg=f"Expected a dictionary of addresses, not '{shown(body)}'")
     try:
-        return _prefixes(inner["addresses"])
+        given = inner["addresses"]
+        return _prefixes([_whole(one) for one in given] if isinstance(given, list) else given)
     except ValueError as error:
         raise HTTPBadRequest(msg=f"Invalid input for addresses. Reason: {error}.") from None
 
