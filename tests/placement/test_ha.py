@@ -21,11 +21,11 @@ from sqlalchemy import insert, select, update
 from deuteron.placement import ha, ha_ports, service
 from deuteron.plan.units import Election, Router
 from deuteron.policy.who import Who, with_implied
-from deuteron.resources import hosts, network, operations, owners, port, registry, router
+from deuteron.resources import hosts, network, operations, owners, port, registry, router, rows
 from deuteron.resources.call import Call
 from deuteron.resources.query import Query
 from deuteron.settings import ServerSettings
-from deuteron.store import Database
+from deuteron.store import Database, Tx
 from tests.placement.cloud import Cloud
 
 CLOUD = ServerSettings()
@@ -451,6 +451,45 @@ def test_a_routers_ports_show_where_its_heartbeat_travels(cloud: Cloud) -> None:
     assert down == {"net2"}
     cloud.delete("routers", made)
     assert shown() == []
+
+
+def test_an_ha_port_that_is_made_while_its_heartbeat_changes_shows_the_change(three: Cloud) -> None:
+    made = three.create("routers", ha=True, project_id="p")["id"]
+    table = port.resource.table
+    shown = select(table.c.id, table.c.status).where(
+        table.c.device_owner == owners.HA_PORT, table.c.binding_host_id == "net2"
+    )
+    three.until(
+        lambda: [one.status for one in three.db.read_now(lambda tx: tx.execute(shown).all())] == ["ACTIVE"]
+    )
+    three.placement.stop()
+    changed, again = threading.Event(), threading.Event()
+
+    def show(call: Call) -> None:
+        ha_ports.show(call, [made])
+
+    def make() -> None:
+        changed.wait(10)
+        three.call(show)
+        again.set()
+
+    def change(tx: Tx) -> None:
+        heartbeat = (table.c.device_owner == owners.HEARTBEAT, table.c.binding_host_id == "net2")
+        tx.execute(update(table).where(*heartbeat).values(status="DOWN"))
+        ha_ports.follow_status(tx, "net2")
+        changed.set()
+        again.wait(0.5)  # who makes it must wait for this transaction, or for one like it
+
+    def remove(call: Call) -> None:
+        for one in call.tx.execute(shown).all():
+            rows.remove(call, port.resource, one.id)
+
+    three.call(remove)
+    maker = threading.Thread(target=make)
+    maker.start()
+    three.db.write_now(change)
+    maker.join(20)
+    assert [one.status for one in three.db.read_now(lambda tx: tx.execute(shown).all())] == ["DOWN"]
 
 
 def test_members_of_a_project_do_not_see_what_is_hidden(cloud: Cloud) -> None:

@@ -37,6 +37,7 @@ def unsettled(tx: Tx, ids: Collection[str] | None) -> list[str]:
 def show(call: Call, router_ids: Collection[str]) -> None:
     """Make routers' HA ports what their candidates are."""
     wanted, present = _wanted(call.tx, router_ids), _present(call.tx, router_ids)
+    statuses = _heartbeat_statuses(call.tx, wanted)
     for place, found in present.items():
         for id_ in found[1:] if place in wanted else found:
             rows.remove(call, port.resource, id_)
@@ -48,7 +49,7 @@ def show(call: Call, router_ids: Collection[str]) -> None:
             "device_owner": owners.HA_PORT,
             "device_id": place.router,
             "fixed_ips": [],
-            "status": _heartbeat_status(call, place),
+            "status": statuses.get((place.network, place.host), "DOWN"),
             port.HOST: place.host,
         }
         port.add(call, values)
@@ -70,10 +71,24 @@ def _on(host: str) -> tuple[ColumnElement[bool]]:
     return (port.resource.table.c.binding_host_id == host,)
 
 
-def _heartbeat_status(call: Call, place: Place) -> str:
+def _heartbeat_statuses(tx: Tx, places: Collection[Place]) -> dict[tuple[str, str], str]:
+    """Return the statuses of the ports by which heartbeats travel, by network and host.
+
+    They stay so until the transaction ends: a report that changes one meanwhile would not see the HA ports
+    that are made here, and they would show what was.
+    """
     table = port.resource.table
-    mine = (table.c.network_id == place.network, *_on(place.host), table.c.device_owner == owners.HEARTBEAT)
-    return call.tx.execute(select(table.c.status).where(*mine)).scalar() or "DOWN"
+    heartbeats = (
+        select(table.c.network_id, table.c.binding_host_id, table.c.status)
+        .where(
+            table.c.device_owner == owners.HEARTBEAT,
+            table.c.network_id.in_({place.network for place in places}),
+            table.c.binding_host_id.in_({place.host for place in places}),
+        )
+        .order_by(table.c.id)
+        .with_for_update()
+    )
+    return {(row.network_id, row.binding_host_id): row.status for row in tx.execute(heartbeats)}
 
 
 def _wanted(tx: Tx, ids: Collection[str] | None) -> dict[Place, str]:
