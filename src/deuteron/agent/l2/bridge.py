@@ -1,6 +1,5 @@
 """Networks as Linux bridges, with VXLAN or a physical device as the way out of the host."""
 
-import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -111,7 +110,7 @@ class BridgeManager:
         for device in self._touched:
             if device in self._taps:
                 self._dirty_ports.add(self._taps[device])
-            elif device in self._built and not _exists(device):
+            elif device in self._built and not ip.exists(device):
                 self._compare = True
         self._touched.clear()
 
@@ -267,7 +266,7 @@ class BridgeManager:
         for identity in sorted(self._dirty_ports):
             port = self._ports[identity]
             device = names.tap(identity)
-            if not _exists(device):
+            if not ip.exists(device):
                 self._context.status.set_port(identity, False)
                 self._dirty_ports.discard(identity)
             elif port.network not in self._networks:
@@ -354,7 +353,7 @@ def _plug(port: Port, device: str) -> list[str]:
 
 def _take_out(taps: Iterable[str]) -> None:
     """Take devices out of our bridges."""
-    present = [device for device in sorted(taps) if _exists(device)]
+    present = [device for device in sorted(taps) if ip.exists(device)]
     links = _look_up(present)
     ip.batch_groups(
         {
@@ -373,21 +372,13 @@ def _members(bridge_name: str) -> list[str]:
         return []
 
 
-def _exists(device: str) -> bool:
-    try:
-        socket.if_nametoindex(device)
-    except OSError:
-        return False
-    return True
-
-
 def _links(dump: Iterable[devices.Link]) -> dict[str, devices.Link]:
     return {link["ifname"]: link for link in dump}
 
 
 def _look_up(wanted: Sequence[str]) -> dict[str, devices.Link]:
     """Return those devices that are there, with their addresses."""
-    present = [name for name in wanted if _exists(name)]
+    present = [name for name in wanted if ip.exists(name)]
     if len(present) > _FEW:
         found = _links(ip.show("address show"))
         return {name: found[name] for name in present if name in found}
@@ -396,6 +387,6 @@ def _look_up(wanted: Sequence[str]) -> dict[str, devices.Link]:
         try:
             links |= _links(ip.show(f"address show dev {name}"))
         except SystemCommandError:
-            if _exists(name):
+            if ip.exists(name):
                 raise
     return links

@@ -1,11 +1,10 @@
 """Keeps local IPs as planned: addresses by which instances reach a port of their own host."""
 
-import socket
 from collections import defaultdict
 
 from deuteron.agent import names
 from deuteron.agent.l2 import local_rules
-from deuteron.agent.system import arp, nft
+from deuteron.agent.system import arp, ip, nft
 from deuteron.agent.system.errors import SystemCommandError
 from deuteron.plan.units import LocalIP, Port, Unit
 
@@ -109,7 +108,7 @@ class LocalIPs:
                 continue
             self._answered[device] = None
             try:
-                if _exists(device):
+                if ip.exists(device):
                     arp.answer(device, known)
                 self._answered[device] = known
             except SystemCommandError as error:
@@ -118,11 +117,3 @@ class LocalIPs:
             device: known for device, known in self._answered.items() if device in wanted or known is None
         }
         return problems
-
-
-def _exists(device: str) -> bool:
-    try:
-        socket.if_nametoindex(device)
-    except OSError:
-        return False
-    return True

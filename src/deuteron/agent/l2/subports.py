@@ -5,7 +5,6 @@ what waits for devices that are plugged finds this one too.
 """
 
 import contextlib
-import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,13 +87,13 @@ class SubportManager:
 
     def _build(self, port: Port) -> None:
         device, end, parent = names.tap(port.id), names.subport(port.id), names.tap(port.parent)
-        if not _exists(parent):
+        if not ip.exists(parent):
             _remove(device, end, parent, port.vlan)
             return
         link = _link(end)
         if link is not None and not names.is_ours(link):
             raise SystemCommandError(f"subport {port.id}", f"a device {end} that is not ours is in the way")
-        if link is None or not _exists(device):
+        if link is None or not ip.exists(device):
             ip.batch(
                 [
                     *([f"link delete {end}"] if link is not None else []),
@@ -116,16 +115,8 @@ def _remove(device: str, end: str, parent: str, tag: int) -> None:
             return
 
 
-def _exists(device: str) -> bool:
-    try:
-        socket.if_nametoindex(device)
-    except OSError:
-        return False
-    return True
-
-
 def _link(device: str) -> Mapping[str, Any] | None:
-    if not device or not _exists(device):
+    if not device or not ip.exists(device):
         return None
     found = ip.show(f"link show dev {device}")
     return found[0] if found else None

@@ -1,6 +1,5 @@
 """Keeps what the ports of this host are held to as planned."""
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,7 +129,7 @@ class QosManager:
         there, ours = shaper in links, shaper in links and names.is_ours(links[shaper])
         has = held.get(tap, Held())
         work = _Work()
-        if plugged := _exists(tap):
+        if plugged := ip.exists(tap):
             work.queue += shaping.root(tap, wanted.get("ingress"), has)
         if "egress" in wanted:
             if there and not ours:
@@ -169,14 +168,6 @@ def _do(todo: Mapping[str, _Work]) -> dict[str, str]:
     if doomed.keys() - problems.keys():
         ip.batch([f"link delete group {_DOOMED}"])
     return problems
-
-
-def _exists(device: str) -> bool:
-    try:
-        socket.if_nametoindex(device)
-    except OSError:
-        return False
-    return True
 
 
 def _is_held(ruled: Mapping[str, Rules]) -> bool:

@@ -1,5 +1,6 @@
 """iproute2: links, addresses, routes, neighbours; many commands in one process."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,3 +29,12 @@ def batch_groups(
 def show(words: str, netns: str | None = None) -> list[dict[str, Any]]:
     """Return what `ip -j -d WORDS` prints ("link show type bridge"). Raises SystemCommandError."""
     return iproute.show(["ip", "-j", "-d"], words, netns)
+
+
+def exists(device: str) -> bool:
+    """Return whether there is a device of this name, in the namespace of this thread."""
+    try:
+        socket.if_nametoindex(device)
+    except OSError:
+        return False
+    return True
