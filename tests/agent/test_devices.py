@@ -26,8 +26,11 @@ def link(name: str, **values: Any) -> dict[str, Any]:
 ADDRESS = [{"scope": "global", "local": "10.0.0.9", "prefixlen": 24}]
 
 
-def work(network: Network, *links: dict[str, Any]) -> devices.Work:
-    return devices.work(network, {found["ifname"]: found for found in links}, MAPPINGS, "10.0.0.1")
+HERE = devices.Tunnel("10.0.0.1")
+
+
+def work(network: Network, *links: dict[str, Any], tunnel: devices.Tunnel = HERE) -> devices.Work:
+    return devices.work(network, {found["ifname"]: found for found in links}, MAPPINGS, tunnel)
 
 
 def test_a_new_overlay() -> None:
@@ -81,6 +84,16 @@ def test_a_tunnel_of_another_underlay_address_is_made_anew() -> None:
     assert work(NETWORK, BRIDGE, other).make[0] == "link delete vxlan-7"
 
 
+def test_marks_are_copied_to_the_tunnels_header_where_that_is_wanted() -> None:
+    inherit = devices.Tunnel("10.0.0.1", dscp_inherit=True)
+    assert any(line.endswith("learning tos inherit") for line in work(NETWORK, tunnel=inherit).make)
+    assert work(NETWORK, BRIDGE, VXLAN, tunnel=inherit).make == ["link set vxlan-7 type vxlan tos inherit"]
+    info = {**VXLAN["linkinfo"], "info_data": {**VXLAN["linkinfo"]["info_data"], "tos": "0x1"}}
+    inherits = {**VXLAN, "linkinfo": info}
+    assert work(NETWORK, BRIDGE, inherits, tunnel=inherit) == devices.Work()
+    assert work(NETWORK, BRIDGE, inherits).make == ["link set vxlan-7 type vxlan tos 0"]
+
+
 def test_a_device_that_a_crash_left_without_its_alias_is_ours() -> None:
     name = "brq11111111-22"
     left = link(name, address=names.device_mac(name), flags=[])
@@ -121,7 +134,7 @@ def test_a_bridge_of_a_hypervisor_is_taken_over_only_with_instances_in_it() -> N
     def adopted(*members: str, **values: Any) -> bool:
         links = {"brq11111111-22": {**theirs, **values}}
         try:
-            todo = devices.work(NETWORK, links, MAPPINGS, "10.0.0.1", members)
+            todo = devices.work(NETWORK, links, MAPPINGS, HERE, members)
         except devices.Refused:
             return False
         assert todo.make[:2] == [

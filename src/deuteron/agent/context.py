@@ -23,5 +23,7 @@ class Context:
     """Lives for ever."""
     daemons: Daemons
     status: Status
+    dscp_inherit: bool = False
+    """Whether tunnels have the DSCP mark of what they carry."""
     log_limit: str = "rate 100/second burst 25 packets"
     """Of packets that are written down in each router, as nftables has it."""

@@ -71,6 +71,7 @@ def run(settings: AgentSettings, network_log: NetworkLogSettings) -> int:
         state_dir=state_dir,
         daemons=daemons,
         status=status,
+        dscp_inherit=settings.dscp_inherit,
         log_limit=network_log.limit,
     )
     _start(settings, parsed, context, _packet_output(network_log))

@@ -30,6 +30,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     roles: str = "l2,l3,dhcp,metadata"
     bridge_mappings: str = ""
     """Physical networks and their devices: "external:eth2,storage:eth3"."""
+    dscp_inherit: bool = False
+    """Whether the outer header of tunnels has the DSCP mark of the packet inside."""
     agent_mode: AgentMode = "legacy"
     """Which parts of routers the host carries: central ones (legacy), distributed ones (dvr, or without an
     external network dvr_no_external), or both (dvr_snat)."""

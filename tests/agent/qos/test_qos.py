@@ -1,6 +1,7 @@
 """What ports are held to, measured on a host."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from deuteron.plan.units import Limit, Qos
+from deuteron.plan.units import Limit, Qos, Remote
 from tests.agent.conftest import here
-from tests.agent.scene import NETWORK, Scene, port, port_id, tap
+from tests.agent.host import eventually
+from tests.agent.scene import NETWORK, Scene, mac, port, port_id, tap
 
 __all__ = ["here"]
 
@@ -126,3 +128,31 @@ def test_marks_and_packet_rates(here: Scene) -> None:
     assert 900 <= counted.result() <= 1200 + 1100 * seconds
     _put(here, _unit())
     assert "deuteron_qos" not in here.host.run("nft list tables")
+
+
+def _outer_marks(here: Scene, inner: str) -> list[str]:
+    """Return the type of service of a tunnel's packet on the underlay, and of the one inside."""
+    words = ["timeout", "20", "tcpdump", "-nnvlc", "1", "-i", "far0", "udp port 4789"]
+    with here.host.popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as listener:
+        assert listener.stdout is not None
+        while "listening" not in listener.stdout.readline():
+            pass
+        here.host.run(f"ping -c 1 -W 0.1 -Q {inner} 10.1.0.9", "vm1", check=False)
+        return re.findall(r"\(tos (\S+),", listener.stdout.read())
+
+
+def test_tunnels_bear_the_mark_of_what_they_carry_where_that_is_wanted(here: Scene) -> None:
+    here.host.run(f"ip neigh add 10.0.0.2 lladdr {mac(2)} dev eth0")
+    here.server.put(Remote(id="far", network=NETWORK.id, mac=mac(9), vtep="10.0.0.2"))
+    _start(here)
+    here.host.run(f"ip -n vm1 neigh add 10.1.0.9 lladdr {mac(9)} dev eth0")
+    _put(here, _unit(dscp=26))
+    assert _outer_marks(here, "0x20") == ["0x0", "0x68"]
+    before = here.host.links()["vxlan-7"]["ifindex"]
+    here.agent.kill()
+    here.agent.environment(DEUTERON_AGENT__DSCP_INHERIT="true")
+    here.agent.start()
+    eventually(lambda: _outer_marks(here, "0x20") == ["0x68", "0x68"])
+    _put(here, _unit())
+    assert _outer_marks(here, "0x20") == ["0x20", "0x20"], "what the instance says itself, too"
+    assert here.host.links()["vxlan-7"]["ifindex"] == before

@@ -182,12 +182,13 @@ class BridgeManager:
         problems: dict[str, str] = self._leave_segments()
         todo: dict[str, devices.Work] = {}
         mappings = self._context.bridge_mappings
+        tunnel = devices.Tunnel(self._context.local_ip, self._context.dscp_inherit)
         networks = [self._networks[identity] for identity in sorted(self._dirty)]
         links = _look_up([name for network in networks for name in self._devices(network)])
         for network in networks:
             try:
                 members = _members(names.bridge(network.id))
-                todo[network.id] = devices.work(network, links, mappings, self._context.local_ip, members)
+                todo[network.id] = devices.work(network, links, mappings, tunnel, members)
             except devices.Refused as error:
                 problems[network.key] = str(error)
         for device in mappings.values():

@@ -11,10 +11,22 @@ Link = Mapping[str, Any]
 """A device as `ip -j -d link show` prints it."""
 
 VXLAN_PORT = 4789
+_INHERIT = "0x1"
+"""How `ip` shows that the type of service is that of the packet inside."""
 
 
 class Refused(Exception):
     """A network cannot be built here; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """What all tunnels of this host have."""
+
+    vtep: str
+    """The address of this host on the underlay."""
+    dscp_inherit: bool = False
+    """Whether the outer header has the DSCP mark of the inner one."""
 
 
 @dataclass
@@ -64,7 +76,7 @@ def work(
     network: Network,
     links: Mapping[str, Link],
     bridge_mappings: Mapping[str, str],
-    vtep: str,
+    tunnel: Tunnel,
     members: Collection[str] = (),
 ) -> Work:
     """Return what is to be done so that a network's bridge and its way out are there. Raises Refused.
@@ -75,7 +87,7 @@ def work(
     todo = Work()
     _bridge(todo, network, links, members)
     if network.type == "vxlan":
-        _vxlan(todo, network, links, vtep)
+        _vxlan(todo, network, links, tunnel)
     elif network.type == "vlan":
         _vlan(todo, network, physical(network, bridge_mappings), links)
     else:
@@ -116,16 +128,17 @@ def _bridge(todo: Work, network: Network, links: Mapping[str, Link], members: Co
         todo.start.append(f"link set {name} arp off")
 
 
-def _vxlan(todo: Work, network: Network, links: Mapping[str, Link], vtep: str) -> None:
+def _vxlan(todo: Work, network: Network, links: Mapping[str, Link], tunnel: Tunnel) -> None:
     name = names.vxlan(network.vni or 0)
     link = _own(links, name, "vxlan")
-    if link and not _same_tunnel(link["linkinfo"]["info_data"], network, vtep):
+    if link and not _same_tunnel(link["linkinfo"]["info_data"], network, tunnel.vtep):
         todo.make.append(f"link delete {name}")
         link = None
     if link is None:
         todo.make += [
             f"link add {name} address {names.device_mac(name)} mtu {network.mtu} type vxlan"
-            f" id {network.vni} local {vtep} dstport {VXLAN_PORT} learning",
+            f" id {network.vni} local {tunnel.vtep} dstport {VXLAN_PORT} learning"
+            + (" tos inherit" if tunnel.dscp_inherit else ""),
             f"link set {name} alias {names.ALIAS}",
         ]
         todo.devices.append(name)
@@ -134,6 +147,8 @@ def _vxlan(todo: Work, network: Network, links: Mapping[str, Link], vtep: str) -
         todo.make.append(f"link set {name} alias {names.ALIAS}")
     if link["mtu"] != network.mtu:
         todo.make.append(f"link set {name} mtu {network.mtu}")
+    if (link["linkinfo"]["info_data"].get("tos") == _INHERIT) != tunnel.dscp_inherit:
+        todo.make.append(f"link set {name} type vxlan tos {'inherit' if tunnel.dscp_inherit else 0}")
 
 
 def _vlan(todo: Work, network: Network, way: str, links: Mapping[str, Link]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from deuteron.agent import names
 from deuteron.agent.l3 import gateways
+from deuteron.agent.l3.wanted import namespace
 from deuteron.agent.qos import shaping
 from deuteron.agent.qos.shaping import HANDLE, PREFERENCE, Bucket
 from deuteron.plan.units import FloatingIP, Limit, Router, RouterPort
@@ -71,8 +72,7 @@ def _of(direction: str, limits: Mapping[str, Sequence[Limit]], mtu: int) -> dict
 
 
 def _central(router: Router, gateway: RouterPort) -> Way:
-    namespace = (names.snat_namespace if router.distributed else names.router_namespace)(router.id)
-    return Way(namespace, names.gateway_device(gateway.id), names.shaper(gateway.id))
+    return Way(namespace(router), names.gateway_device(gateway.id), names.shaper(gateway.id))
 
 
 def _distributed(router: str) -> Way:
