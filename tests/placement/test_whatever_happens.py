@@ -195,8 +195,9 @@ class Placing(RuleBasedStateMachine):
     @precondition(lambda self: self.world.agents)
     @rule()
     def all_comes_to_rest(self) -> None:
-        self.world.leap(DOWN + DELAY + ha.IDLE_SECONDS + service.SWEEP_SECONDS)
-        self.world.settle()
+        for seconds in (DOWN + DELAY, ha.IDLE_SECONDS + service.SWEEP_SECONDS):
+            self.world.leap(seconds)
+            self.world.settle()
         self.promises()
 
     # What always holds.

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import and_, delete, insert, or_, select, update
 
 from deuteron.resources import network, operations, owners, port, router, rows, subnet
 from deuteron.resources.call import Call
@@ -125,7 +125,7 @@ def chores(tx: Tx, now: float) -> Chores:
     used = select(router_candidate.c.election_id).where(router_candidate.c.election_id.is_not(None))
     standing = select(election.c.id).where(election.c.retired.is_(None))
     old = standing.where(election.c.created < now - IDLE_SECONDS)
-    idle = old.where(election.c.id.not_in(used), election.c.id.not_in(_of_moves(tx)))
+    idle = old.where(election.c.id.not_in(used), election.c.id.not_in(_of_moves(tx, now)))
     over = select(election.c.id).where(election.c.retired < now - RETIRED_SECONDS)
     wanted, kept, present = _heartbeats(tx)
     return Chores(
@@ -138,14 +138,20 @@ def chores(tx: Tx, now: float) -> Chores:
     )
 
 
-def _of_moves(tx: Tx) -> set[str]:
+def _of_moves(tx: Tx, now: float) -> set[str]:
     """Return the elections that routers go to just now, and those that they leave.
 
-    As long as a host has not followed it may still ride on the one that is left, and would take over there
-    when another host has ended it.
+    As long as a host has not followed it may still ride on the one that is left (after a failed move: on the
+    one that was gone to), and would take over there when another host has ended it. Who has not
+    IDLE_SECONDS after the move is dead, or was replaced.
     """
+    following = select(router_candidate.c.router_id).where(
+        router_candidate.c.applied < router_candidate.c.version
+    )
+    late = and_(router_move.c.router_id.in_(following), router_move.c.phase_since >= now - IDLE_SECONDS)
+    under_way = or_(router_move.c.running.is_not(None), late)
     found: set[str] = set()
-    for row in tx.execute(select(router_move).where(router_move.c.running.is_not(None))):
+    for row in tx.execute(select(router_move).where(under_way)):
         left = {id_ for _, _, id_ in row.previous.values()}
         found |= {id_ for id_ in (row.election_id, *left) if id_ is not None}
     return found
