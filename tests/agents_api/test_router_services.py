@@ -99,11 +99,37 @@ def metered(cloud: Cloud, shared: bool = False, project_id: str | None = None, *
     return str(label)
 
 
+def test_a_second_gateway_is_in_the_plan_and_used_for_everything_where_that_is_asked_for(
+    cloud: Cloud,
+) -> None:
+    agent = cloud.agent("net1")
+    api, topology = cloud.api, Topology(cloud.api)
+    more = api.make("network", router__external=True)["id"]
+    api.make("subnet", network_id=more, ip_version=4, cidr="198.18.0.0/24")
+    path = f"/routers/{topology.router}"
+    added = api.put(
+        f"{path}/add_external_gateways", {"router": {"external_gateways": [{"network_id": more}]}}
+    )
+    assert added.status == 200, added
+
+    def gateways() -> tuple[list[str], bool]:
+        unit = router_on(agent, topology.router)
+        return ([one.port.network for one in unit.more_gateways], unit.multipath) if unit else ([], False)
+
+    cloud.until(lambda: gateways() == ([more], False))
+    for multipath in (True, False):
+        before = api.shown("router", topology.router)["revision_number"]
+        changed = api.put(path, {"router": {"enable_default_route_ecmp": multipath}}).body["router"]
+        assert changed["revision_number"] == before + 1
+        cloud.until(lambda: gateways() == ([more], multipath))  # noqa: B023
+
+
 def test_proxied_addresses_are_in_the_plan(cloud: Cloud) -> None:
     agent = cloud.agent("net1")
     six = Six(cloud.api)
     address = six.port["fixed_ips"][0]["ip_address"]
     cloud.api.put(f"/routers/{six.router}", {"router": {"enable_ndp_proxy": True}})
+    cloud.until(lambda: services(agent, six.router) == Services(ndp_proxy=True))
     wanted = {"router_id": six.router, "port_id": six.port["id"]}
     assert cloud.api.post("/ndp_proxies", {"ndp_proxy": wanted}).status == 201
     expected = Services(ndp_proxy=True, proxied=(address,))

@@ -85,7 +85,9 @@ def update(
             extension.updating(call, row, changes)
     before, own = row, _own(resource, changes)
     row = resource.update(call, row, own) if resource.update else rows.change(call, resource, row, own)
-    store_extensions(call, resource, id_, changes)
+    stored = store_extensions(call, resource, id_, changes)
+    if stored and row["revision_number"] == before["revision_number"]:
+        row = rows.change(call, resource, row, {})  # else nobody would hear of it
     for extension in resource.extensions:
         if extension.updated:
             extension.updated(call, before, changes)
@@ -301,15 +303,18 @@ def _own(resource: Resource, values: Item) -> Item:
     return {name: value for name, value in values.items() if name not in foreign}
 
 
-def store_extensions(call: Call, resource: Resource, id_: str, values: Item) -> None:
-    """Store what is given of an object's attributes that are extensions'."""
+def store_extensions(call: Call, resource: Resource, id_: str, values: Item) -> bool:
+    """Store what is given of an object's attributes that are extensions'; return whether there was any."""
+    stored = False
     for extension in resource.extensions:
         given = _given_to(extension, values)
         if extension.table is None or not given:
             continue
+        stored = True
         mine = extension.table.update().where(extension.table.c.id == id_).values(given)
         if call.tx.execute(mine).rowcount == 0:
             _insert_extension(call, extension, id_, given)
+    return stored
 
 
 def _given_to(extension: Extension, values: Item) -> Item:
