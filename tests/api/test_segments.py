@@ -233,5 +233,11 @@ def test_addresses_of_a_routed_network_come_with_the_host(
     assert elsewhere.error == "HostNotCompatibleWithFixedIps"
     unused = api.make("segment", network_id=network, network_type="vxlan")["id"]
     assert api.delete(f"/segments/{unused}").status == 204
+    slaac = {"ip_version": 6, "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}
+    six = api.make("subnet", network_id=network, cidr="2001:db8::/64", segment_id=by_rack["rack1"], **slaac)
+    near = api.shown("port", here["id"])["fixed_ips"]
+    assert [fixed["subnet_id"] for fixed in near] == [subnets["rack1"], six["id"]]
+    for far in (port, api.make("port", network_id=network)):
+        assert api.shown("port", far["id"])["fixed_ips"] in (bound["fixed_ips"], [])
     both = [{"subnet_id": one} for one in subnets.values()]
     assert api.refused("port", network_id=network, fixed_ips=both) == (400, "FixedIpsSubnetsNotOnSameSegment")

@@ -53,8 +53,8 @@ def rows() -> list[s.Row]:
              dns_name="web"),
         port("vm3", "green", 3, ("g4", "10.2.0.13"), host="c2", device_id="i3", **guest),
         port("unbound", "blue", 4, ("bx", "10.9.0.14")),
-        port("d0", "blue", 5, ("b4", "10.1.0.2"), **dhcp),
-        port("d1", "blue", 6, ("b4", "10.1.0.3"), **dhcp),
+        port("d0", "blue", 5, ("b4", "10.1.0.2"), ("b6", "fd00:1::2"), **dhcp),
+        port("d1", "blue", 6, ("b4", "10.1.0.3"), ("b6", "fd00:1::3"), **dhcp),
         port("d2", "green", 7, ("g4", "10.2.0.2"), **dhcp),
         port("qr4", "blue", 8, ("b4", "10.1.0.1"), **inside),
         port("qr6", "blue", 9, ("b6", "fd00:1::1"), **inside),
@@ -114,7 +114,11 @@ def test_a_dhcp_host_serves_its_networks(state: State) -> None:
     blue, green = found["dhcp/blue"], found["dhcp/green"]
     assert isinstance(blue, u.Dhcp)
     assert isinstance(green, u.Dhcp)
-    assert (blue.port, blue.addresses, blue.dns_domain) == ("d1", ("10.1.0.3/24",), "example.org")
+    assert (blue.port, blue.addresses, blue.dns_domain) == (
+        "d1",
+        ("10.1.0.3/24", "fd00:1::3/64"),
+        "example.org",
+    )
     assert [subnet.id for subnet in blue.subnets] == ["b4", "b6"], "those with DHCP"
     assert blue.subnets[0].dns_nameservers == ("9.9.9.9",)
     assert found["lease/vm1"] == u.Lease(
@@ -132,6 +136,16 @@ def test_a_dhcp_host_serves_its_networks(state: State) -> None:
     assert "lease/vm3" not in plan(state, "net1")
 
 
+def test_a_dhcp_server_serves_the_subnets_that_it_has_an_address_on(state: State) -> None:
+    change(state, state.ports.rows["d1"], fixed_ips=(("b6", "fd00:1::3"),))
+    found = plan(state, "net2")
+    blue, lease = found["dhcp/blue"], found["lease/vm1"]
+    assert isinstance(blue, u.Dhcp)
+    assert [subnet.id for subnet in blue.subnets] == ["b6"]
+    assert isinstance(lease, u.Lease)
+    assert [subnet for subnet, _ in lease.addresses] == ["b4", "b6"], "names are known everywhere"
+
+
 def test_a_dhcp_server_whose_port_is_set_down_serves_nobody(state: State) -> None:
     change(state, state.ports.rows["d1"], admin_state_up=False)
     assert "dhcp/blue" not in plan(state, "net2")
@@ -144,8 +158,7 @@ def test_where_a_subnet_names_no_resolvers_all_its_dhcp_servers_are_told(state: 
         assert isinstance(unit, u.Dhcp)
         return {subnet.id: subnet.dns_nameservers for subnet in unit.subnets}
 
-    assert told("net1", "blue") == {"b4": ("9.9.9.9",), "b6": ()}
-    change(state, state.ports.rows["d1"], fixed_ips=(("b4", "10.1.0.3"), ("b6", "fd00:1::3")))
+    assert told("net1", "blue") == {"b4": ("9.9.9.9",), "b6": ("fd00:1::2", "fd00:1::3")}
     change(state, state.ports.rows["d0"], fixed_ips=(("b4", "10.1.0.20"), ("b6", "fd00:1::2")))
     change(state, state.subnets.rows["b4"], dns_nameservers=())
     for host in ("net1", "net2"):

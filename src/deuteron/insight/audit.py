@@ -167,7 +167,7 @@ def _networks(picture: Picture, hosts: Sequence[str]) -> list[Finding]:
 
 def _network(picture: Picture, network: Network, hosts: Sequence[str]) -> _Effect:
     left = [name for name in health.of_network(picture, network).standby if name not in hosts]
-    able = picture.able("dhcp", network.physical_networks)
+    able = picture.able_to_serve(network)
     spare = [one.name for one in able if one.alive and one.name not in {*left, *hosts}]
     soon = f"about {picture.down_after:.0f} s"
     if len(left) > 1:
@@ -199,7 +199,7 @@ def _finding(
     why: str,
     those: Sequence[tuple[Router | Network, _Effect]],
 ) -> Finding:
-    names = [one.name or one.id for one, _ in those]
+    names = [one.label for one, _ in those]
     many = f"{len(names)} {kind}s: {_listed(names)}"
     return Finding(
         level=level,

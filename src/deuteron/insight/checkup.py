@@ -232,10 +232,8 @@ def _zones(picture: Picture) -> Iterator[Finding]:
         yield judge("redundancy", "", text, fix, warn=True)
         return
     yield judge("redundancy", f"hosts are in {len(zones)} zones", None)
-    places = {
-        f"router {one.name or one.id}": [c.host for c in one.candidates] for one in picture.routers if one.ha
-    }
-    places |= {f"network {one.name or one.id}": list(one.servers) for one in picture.networks}
+    places = {f"router {one.label}": [c.host for c in one.candidates] for one in picture.routers if one.ha}
+    places |= {f"network {one.label}": list(one.servers) for one in picture.networks}
     together = _in_one_zone(places, {one.name: one.zone for one in picture.hosts.values()})
     yield judge(
         "redundancy",

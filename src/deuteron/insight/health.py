@@ -192,7 +192,7 @@ def claims(members: Mapping[str, Member], seen: Mapping[str, float]) -> list[str
 
 def of_network(picture: Picture, network: Network) -> Health:
     """Return how the DHCP of a network is."""
-    able = len(picture.able("dhcp", network.physical_networks))
+    able = len(picture.able_to_serve(network))
     wanted = min(picture.networks_on, max(2, able))
     why = [found for name in network.servers if (found := unserved(picture, network, name))]
     well = [name for name in network.servers if unserved(picture, network, name) is None]

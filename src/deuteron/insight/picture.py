@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import func, select
 
-from deuteron.placement import moves
-from deuteron.resources import network, owners, port, router, subnet
+from deuteron.placement import dhcp, moves
+from deuteron.resources import network, owners, port, router
 from deuteron.resources.agent import is_alive
 from deuteron.resources.call import Call
 from deuteron.resources.distribution import Rung
@@ -19,7 +19,6 @@ from deuteron.resources.hosts import (
     DVR_MODES,
     SNAT_MODES,
     agent_settings,
-    dhcp_server,
     drain,
     election,
     election_member,
@@ -139,19 +138,32 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts with instances on its networks that cannot carry the distributed part that they need."""
 
     @property
+    def label(self) -> str:
+        """What it is called."""
+        return self.name or self.id
+
+    @property
     def modes(self) -> frozenset[str]:
         """Agent modes of the hosts that may carry its central part."""
         return SNAT_MODES if self.distributed else CENTRAL_MODES
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
-    """A network that is served by DHCP."""
+    """A network that is served by DHCP, or one segment of a network that is routed outside the cloud."""
 
     id: str
     name: str
+    segment: str = ""
     servers: Sequence[str] = ()
-    physical_networks: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+    """Hosts that do not reach it."""
     short_since: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        name = self.name or self.id
+        return f"{name} ({self.segment})" if self.segment else name
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +185,10 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     networks_on: int = 2
     """DHCP servers that a network should have."""
 
+    def able_to_serve(self, network: Network) -> list[Host]:
+        """Return the hosts that may serve a network by DHCP, alive or not."""
+        return [one for one in self.able("dhcp") if one.name not in network.elsewhere]
+
     def able(
         self, role: str, physical: Collection[str] = (), modes: Collection[str] | None = None
     ) -> list[Host]:
@@ -191,13 +207,13 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 def look(call: Call) -> Picture:
     """Return the whole as it is now."""
     tx, settings = call.tx, call.settings
-    elections = _elections(tx)
+    elections, hosts = _elections(tx), _hosts(call)
     return Picture(
         now=time.time(),
-        hosts=_hosts(call),
+        hosts=hosts,
         elections=elections,
         routers=_routers(tx, elections, _unrouted(tx)),
-        networks=_networks(tx),
+        networks=_networks(tx, {name: one.physical_networks for name, one in hosts.items()}),
         incidents=_incidents(tx),
         instance_ports=_instance_ports(tx),
         down_after=settings.agent_down_time,
@@ -345,23 +361,20 @@ def _short(tx: Tx, role: str) -> dict[str, float]:
     return {row.object_id: row.since for row in tx.execute(mine)}
 
 
-def _networks(tx: Tx) -> list[Network]:
-    servers: dict[str, list[str]] = defaultdict(list)
-    for row in tx.execute(select(dhcp_server).order_by(dhcp_server.c.slot)):
-        servers[row.network_id].append(row.host)
-    short = _short(tx, "dhcp")
-    served = select(subnet.resource.table.c.network_id).where(subnet.resource.table.c.enable_dhcp)
+def _networks(tx: Tx, reach: Mapping[str, frozenset[str]]) -> list[Network]:
+    short, facts = _short(tx, "dhcp"), dhcp.facts_of(tx, None)
     c = network.resource.table.c
-    wanted = select(c.id, c.name, c.provider_physical_network).where(c.id.in_(served))
     return [
         Network(
             id=row.id,
             name=row.name,
-            servers=servers[row.id],
-            physical_networks=frozenset({row.provider_physical_network} - {None}),
+            segment=area.name,
+            servers=[one.host for _, one in sorted(dhcp.of_area(facts[row.id], area).items())],
+            elsewhere=dhcp.elsewhere(facts[row.id], area, reach),
             short_since=short.get(row.id),
         )
-        for row in tx.execute(wanted.order_by(c.name, c.id))
+        for row in tx.execute(select(c.id, c.name).order_by(c.name, c.id))
+        for area in facts[row.id].areas
     ]
 
 

@@ -1,7 +1,7 @@
 """The state of the whole: hosts, elections, where routers are active, what is wrong. Times are Unix times."""
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -74,10 +74,11 @@ class RouterStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A network's DHCP."""
+    """A network's DHCP, or that of one segment of a network that is routed outside the cloud."""
 
     id: str
     name: str
+    segment: str
     servers: list[str]
     answering: list[str]
     level: Level
@@ -135,7 +136,7 @@ def of_all(call: Call) -> Status:
 def of_picture(picture: Picture, incidents: int = 0) -> Status:
     """Return the state of the whole as a picture shows it; so many incidents there were in all."""
     routers = {one.id: health.of_router(picture, one) for one in picture.routers}
-    networks = {one.id: health.of_network(picture, one) for one in picture.networks}
+    networks = [(one, health.of_network(picture, one)) for one in picture.networks]
     found = _wrong(picture, routers, networks)
     return Status(
         now=picture.now,
@@ -143,7 +144,7 @@ def of_picture(picture: Picture, incidents: int = 0) -> Status:
         hosts=_hosts(picture),
         elections=[_election(one) for one in picture.elections.values()],
         routers=[_router(one, routers[one.id]) for one in picture.routers],
-        networks=[_network(one, networks[one.id]) for one in picture.networks],
+        networks=[_network(one, how) for one, how in networks],
         wrong=found,
         problems=[_line(one, picture.now) for one in found],
         incidents=list(picture.incidents),
@@ -215,6 +216,7 @@ def _network(one: Network, found: Health) -> NetworkStatus:
     return NetworkStatus(
         id=one.id,
         name=one.name,
+        segment=one.segment,
         servers=list(one.servers),
         answering=list(found.standby),
         level=found.level,
@@ -222,14 +224,16 @@ def _network(one: Network, found: Health) -> NetworkStatus:
     )
 
 
-def _wrong(picture: Picture, routers: dict[str, Health], networks: dict[str, Health]) -> list[Wrong]:
+def _wrong(
+    picture: Picture, routers: Mapping[str, Health], networks: Sequence[tuple[Network, Health]]
+) -> list[Wrong]:
     """Return what is wrong, in words, the worst first."""
-    unwell = [how for how in (*routers.values(), *networks.values()) if how.level != "OK"]
+    unwell = [how for how in (*routers.values(), *(how for _, how in networks)) if how.level != "OK"]
     told = {trouble.text for how in unwell for trouble in how.why}
     found = [one for host in picture.hosts.values() for one in _wrong_host(host, told)]
     found += [*_uplinks(picture), *_incidents(picture)]
     found += _together("router", ((one, routers[one.id]) for one in picture.routers))
-    found += _together("network", ((one, networks[one.id]) for one in picture.networks))
+    found += _together("network", networks)
     return sorted(found, key=lambda one: (-health.LEVELS.index(one.level), one.kind, one.names))
 
 
@@ -266,7 +270,7 @@ def _uplinks(picture: Picture) -> Iterable[Wrong]:
 
 def _incidents(picture: Picture) -> Iterable[Wrong]:
     """Yield the incidents that last."""
-    names = {one.id: one.name or one.id for one in picture.routers}
+    names = {one.id: one.label for one in picture.routers}
     for one in picture.incidents:
         if one.ended is None:
             routers = [names.get(id_, id_) for id_ in one.routers]
@@ -297,7 +301,7 @@ def _together(
         Wrong(
             level=level,
             kind=kind,
-            names=[one.name or one.id for one in those],
+            names=[one.label for one in those],
             ids=[one.id for one in those],
             text="; ".join(trouble.text for trouble in why),
             since=min((trouble.since for trouble in why if trouble.since is not None), default=None),

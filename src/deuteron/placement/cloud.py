@@ -48,6 +48,11 @@ class Cloud(msgspec.Struct, frozen=True):
     draining: frozenset[str] = frozenset()
     """Hosts that are to be empty: they get nothing new."""
 
+    @property
+    def reach(self) -> dict[str, frozenset[str]]:
+        """The physical networks of each host."""
+        return {name: row.physical_networks for name, row in self.hosts.items()}
+
     def fit(
         self,
         role: str,

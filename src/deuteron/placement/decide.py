@@ -2,8 +2,8 @@
 
 Sticky: what is on a host that is fit stays there. A host that died is replaced when there is another one, and
 kept when there is none, since it may come back. New places go to the zones that are asked for, then to zones
-that are not used yet, then to the hosts that carry least. A host that is asked for by hand is taken besides
-those that are there, and counts from then on.
+and segments that are not used yet, then to the hosts that carry least. A host that is asked for by hand is
+taken besides those that are there, and counts from then on.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +16,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     zone: str
+    segment: str = ""
+    """Where it is within a network that is switched together of several segments."""
     load: int = 0
     """How many of the same kind it carries."""
     leads: int = 0
@@ -114,15 +116,24 @@ def _pick(
     fit: Mapping[str, Candidate],
     zones: Sequence[str],
 ) -> list[str]:
-    used = [known[host].zone for host in taken]
+    zones_used = [known[host].zone for host in taken]
+    segments_used = [known[host].segment for host in taken]
     left = [candidate for name, candidate in sorted(fit.items()) if name not in taken]
     picked: list[str] = []
     while left and len(picked) < count:
         best = min(
-            left, key=lambda c: (bool(zones) and c.zone not in zones, used.count(c.zone), c.load, c.leads)
+            left,
+            key=lambda c: (
+                bool(zones) and c.zone not in zones,
+                zones_used.count(c.zone),
+                segments_used.count(c.segment),
+                c.load,
+                c.leads,
+            ),
         )
         left.remove(best)
-        used.append(best.zone)
+        zones_used.append(best.zone)
+        segments_used.append(best.segment)
         picked.append(best.name)
     return picked
 

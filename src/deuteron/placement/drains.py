@@ -93,16 +93,18 @@ def judge_router(
     return "stays", f"only a standby, it is active on {facts.active}; there is nobody instead"
 
 
-def judge_network(
-    name: str, facts: dhcp.Facts, wanted: dhcp.Servers, cloud: Cloud, why_not: str
-) -> tuple[State, str]:
+def judge_network(name: str, facts: dhcp.Facts, wanted: dhcp.Servers, cloud: Cloud) -> tuple[State, str]:
     """Return what becomes of a network's DHCP server on a host that is emptied, and why."""
     if not dhcp.settled(facts, wanted):
         return "waiting", wanted.reason
-    others = [one.host for one in facts.servers.values() if one.host != name and one.host in cloud.alive]
+    there = [(area, [one.host for one in dhcp.of_area(facts, area).values()]) for area in facts.areas]
+    area, hosts = next((area, hosts) for area, hosts in there if name in hosts)
+    others = [host for host in hosts if host != name and host in cloud.alive]
     if others:
         return "stays", f"it is served by {', '.join(sorted(others))} too; there is nobody instead"
-    return "stuck", f"there is no other host for its DHCP: {why_not}"
+    away = dhcp.elsewhere(facts, area, cloud.reach)
+    nobody = why_not(cloud, dhcp.ROLE, name, frozenset(), facts.wishes.off, away=away)
+    return "stuck", f"there is no other host for its DHCP: {nobody}"
 
 
 def why_not(
@@ -112,8 +114,9 @@ def why_not(
     physical_networks: frozenset[str],
     off: frozenset[str],
     modes: frozenset[str] | None = None,
+    away: frozenset[str] = frozenset(),
 ) -> str:
-    """Return, for each host but one, why something cannot go there."""
+    """Return, for each host but one, why something cannot go there; `away` are elsewhere."""
     reasons = []
     for other, row in sorted(cloud.hosts.items()):
         if other == name:
@@ -131,6 +134,8 @@ def why_not(
             reasons.append(f"{other} is administratively down")
         elif missing:
             reasons.append(f"{other} is not attached to {', '.join(missing)}")
+        elif other in away:
+            reasons.append(f"{other} does not reach the segment")
         elif other in off:
             reasons.append(f"it was removed from {other} by hand")
     return "; ".join(reasons) or "the cloud has no other one"
@@ -202,12 +207,10 @@ def _networks(
     }
     found = []
     for id_, facts in dhcp.facts_of(tx, ids).items():
-        if not facts.served:
+        if not facts.areas or all(one.host != name for one in facts.servers.values()):
             continue
         wanted = dhcp.decide(facts, cloud, load, settings.dhcp_agents_per_network, leaving)
-        physical = frozenset(facts.physical_networks)
-        reasons = why_not(cloud, dhcp.ROLE, name, physical, facts.wishes.off)
-        state, reason = judge_network(name, facts, wanted, cloud, reasons)
+        state, reason = judge_network(name, facts, wanted, cloud)
         retry = 0.0 if state == "waiting" else None
         found.append(
             Left(

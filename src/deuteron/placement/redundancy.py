@@ -63,10 +63,17 @@ def of_router(facts: routers.Facts, cloud: Cloud, most: int) -> Standing:
 
 
 def of_network(facts: dhcp.Facts, cloud: Cloud, most: int) -> Standing:
-    """Return how the DHCP of a network stands."""
-    hosts = [server.host for server in facts.servers.values()]
-    possible = cloud.in_use(dhcp.ROLE, hosts, facts.physical_networks, facts.wishes.off)
-    return _standing(max(1, min(most, possible)), hosts, cloud)
+    """Return how the DHCP of a network stands: that of its worst area, as others do not make up for it."""
+    found = [_of_area(facts, area, cloud, most) for area in facts.areas]
+    return min(found, key=lambda one: (not one.lost, one.whole))
+
+
+def _of_area(facts: dhcp.Facts, area: dhcp.Area, cloud: Cloud, most: int) -> Standing:
+    hosts = [server.host for server in dhcp.of_area(facts, area).values()]
+    away = dhcp.elsewhere(facts, area, cloud.reach)
+    possible = cloud.in_use(dhcp.ROLE, hosts, off=facts.wishes.off | away)
+    least = 1 if len(facts.areas) == 1 else 0  # nobody waits for a segment without hosts to be served
+    return _standing(max(least, min(most, possible)), hosts, cloud)
 
 
 def _standing(wanted: int, hosts: Collection[str], cloud: Cloud) -> Standing:
@@ -92,7 +99,7 @@ def news(
     ids = None if networks is None else {*networks, *short[dhcp.ROLE]}
     found: dict[str, dict[str, Standing]] = {dhcp.ROLE: {}, routers.ROLE: {}}
     for id_, facts in (dhcp.facts_of(tx, ids) if ids != set() else {}).items():
-        if facts.served:
+        if facts.areas:
             found[dhcp.ROLE][id_] = of_network(facts, cloud, settings.dhcp_agents_per_network)
     ids = None if router_ids is None else {*router_ids, *short[routers.ROLE]}
     for id_, one in (routers.facts_of(tx, ids) if ids != set() else {}).items():

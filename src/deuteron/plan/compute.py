@@ -144,11 +144,15 @@ def _is_open(state: State, candidate: Candidate) -> bool:
 
 
 def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
-    """Return the DHCP server of a network on this host; one whose port is set down serves nobody."""
+    """Return the DHCP server of a network on this host; one whose port is set down serves nobody.
+
+    It serves the subnets that it has an address on: on a routed network those of its own segment.
+    """
     row = next((port for server, port in _dhcp_servers(state, id_) if server == host), None)
     if row is None:
         return None
-    served = sorted((s for s in state.subnets.by("network", id_) if s.enable_dhcp), key=lambda s: s.id)
+    reached = {subnet_id for subnet_id, _ in row.fixed_ips}
+    ours = (s for s in state.subnets.by("network", id_) if s.enable_dhcp and s.id in reached)
     return u.Dhcp(
         id=id_,
         port=row.id,
@@ -165,7 +169,7 @@ def dhcp(state: State, host: str, id_: str, dns_domain: str) -> u.Dhcp | None:
                 ipv6_ra_mode=s.ipv6_ra_mode,
                 ipv6_address_mode=s.ipv6_address_mode,
             )
-            for s in served
+            for s in sorted(ours, key=lambda s: s.id)
         ),
         dns_domain=dns_domain,
     )

@@ -288,7 +288,7 @@ def _created_subnet(call: Call, row: Item, values: Mapping[str, Any]) -> None:  
     for port in rows.where(call, resource, resource.table.c.network_id == row["network_id"]):
         if port["device_owner"] in owners.ROUTER_INSIDE:
             continue
-        if not service_types.serves(row, port["device_owner"]):
+        if not service_types.serves(row, port["device_owner"]) or not subnet_segment.is_near(call, port, row):
             continue
         present_ips = ipam.of_ports(call.tx, [port["id"]])[port["id"]]
         fixed_ips.reassign(call, port, present_ips, present_ips)

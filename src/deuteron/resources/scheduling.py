@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
 
-from deuteron.resources import agent, network, router, rows
+from deuteron.resources import agent, network, router, rows, subnet, subnet_segment
 from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, HTTPBadRequest
 from deuteron.resources.hosts import (
@@ -169,6 +169,8 @@ def add_network(call: Call, id_: str, body: Any) -> None:
     row = rows.get(call, network.resource, _named(body, "network_id"), lock=True)
     needed = {row["provider:physical_network"]} - {None}
     name = _able(call, id_, "dhcp", needed, InvalidDHCPAgent)
+    if why := subnet_segment.unserved(call, row, subnet.of_network(call, row["id"]), name):
+        raise InvalidDHCPAgent(id=id_, reason=why)
     if name in _hosts(call.tx, "dhcp", row["id"]):
         raise NetworkHostedByDHCPAgent(network_id=row["id"], agent_id=id_)
     wish_for(call.tx, "dhcp", row["id"], name, wanted=True)

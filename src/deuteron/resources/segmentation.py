@@ -39,6 +39,11 @@ class Segment(msgspec.Struct, frozen=True):
         """Whether its number is still to be chosen."""
         return self.type in NUMBERED and self.number is None
 
+    def __str__(self) -> str:
+        """Return it in words."""
+        words = self.type if self.number is None else f"{self.type} {self.number}"
+        return f"{words} of {self.physical_network}" if self.physical_network else words
+
 
 class DefaultRange(msgspec.Struct, frozen=True):
     """Numbers that the server's settings give out to everybody."""

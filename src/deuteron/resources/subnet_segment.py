@@ -58,6 +58,26 @@ def of_host(call: Call, network_id: str, name: str) -> str | None:
     return segments[found] if found is not None else None
 
 
+def is_near(call: Call, port: Item, one: Item) -> bool:
+    """Whether a port is where a subnet is: on its segment, if it has one."""
+    if one["segment_id"] is None:
+        return True
+    name = port["binding:host_id"]
+    return bool(name) and of_host(call, port["network_id"], name) == one["segment_id"]
+
+
+def unserved(call: Call, home: Item, subnets: Sequence[Item], name: str) -> str:
+    """Return why a host cannot serve a network of several segments by DHCP; "" if it can."""
+    if home["provider:network_type"]:
+        return ""
+    mine = of_host(call, home["id"], name)
+    if mine is None:
+        return f"{name} reaches no segment of the network"
+    if is_routed(subnets) and not any(one["segment_id"] == mine and one["enable_dhcp"] for one in subnets):
+        return f"{name} is on segment {mine}, of which there is no subnet with DHCP"
+    return ""
+
+
 def usable(
     call: Call, port: Item, subnets: Sequence[Item], wanted: Sequence[Mapping[str, str]]
 ) -> list[Item]:

@@ -47,7 +47,7 @@ def files(dhcp: Dhcp, leases: Iterable[Lease], directory: Path, lease_seconds: i
         hosts += lines[0]
         addresses += lines[1]
         options += own if lines[0] else []
-        if unfit:
+        if unfit and lines[0]:
             refused[lease.key] = "; ".join(unfit)
     return Files(
         config=_config(dhcp, subnets, domain, directory, lease_seconds),
@@ -172,14 +172,14 @@ def _lease(lease: Lease, subnets: dict[str, _Subnet], domain: str) -> tuple[list
     served = False
     addresses = []
     for subnet_id, text in lease.addresses:
-        subnet = subnets.get(subnet_id)
-        if subnet is None:
-            continue
         try:
             address = ipaddress.ip_address(text)
         except ValueError as error:
             raise Unfit(str(error)) from None
         addresses.append(f"{address} {short}.{domain} {short}" if domain else f"{address} {short}")
+        subnet = subnets.get(subnet_id)
+        if subnet is None:
+            continue  # of another segment: its own servers serve it, its name is known everywhere
         served = served or subnet.serves
         if subnet.assigns:
             given[address.version].append(str(address) if address.version == 4 else f"[{address}]")
