@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from deuteron.settings import ServerSettings
 from tests.api.conftest import Client
 
 
@@ -132,6 +133,17 @@ def test_subports_without_sense(api: Client, child: str, trunk: str, sub_ports: 
     assert api.put(f"/trunks/{trunk}/add_subports", {"sub_ports": named}).status == 400
     assert api.refused("trunk", port_id=_port(api), sub_ports=named)[0] == 400
     assert api.put(f"/trunks/{trunk}/add_subports", {}).status == 400
+
+
+@pytest.mark.parametrize("settings", [ServerSettings(network_vlan_ranges=("rack1",))])
+def test_a_tag_that_is_the_networks(api: Client, settings: ServerSettings) -> None:
+    def on(vlan: int) -> str:
+        named = {"provider__network_type": "vlan", "provider__physical_network": "rack1"}
+        return _port(api, network_id=api.make("network", **named, provider__segmentation_id=vlan)["id"])
+
+    trunk, child = api.make("trunk", port_id=on(22))["id"], on(23)
+    added = _change(api, trunk, "add", {"port_id": child, "segmentation_type": "inherit"})
+    assert added.body["sub_ports"] == [_sub(child, 23)], settings
 
 
 def test_lists(api: Client, parent: str, trunk: str) -> None:

@@ -93,10 +93,8 @@ def _fixed_ips(tx: Tx, ports: Iterable[str]) -> Mapping[str, set[str]]:
 
 def _waiting(tx: Tx, ports: Iterable[str]) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    table = port_binding.waiting
     for part in rows.chunks(sorted(set(ports))):
-        for row in tx.execute(select(table.c.port_id, table.c.host).where(table.c.port_id.in_(part))):
-            found[row.port_id].append(row.host)
+        found.update(port_binding.waiting_hosts(tx, part))
     return found
 
 

@@ -145,7 +145,8 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
         c.port_security_enabled,
         c.allowed_address_pairs,
     )
-    groups, waiting, parents = _groups_of_ports(tx, ids), _waiting_hosts(tx, ids), _parents(tx, ids)
+    groups, parents = _groups_of_ports(tx, ids), _parents(tx, ids)
+    waiting = port_binding.waiting_hosts(tx, ids)
     qos = qos_loading.of(tx, "port", ids)
     seen = select(*columns).where(c.device_owner != HA_PORT)  # no host has anything of a router's HA ports
     for row in tx.execute(_of(seen, c.id, ids)):
@@ -157,7 +158,7 @@ def _ports(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             device_id=row.device_id,
             device_owner=row.device_owner,
             host=row.binding_host_id,
-            waiting=tuple(sorted(waiting[row.id])),
+            waiting=tuple(sorted(waiting.get(row.id, ()))),
             parent=parents.get(row.id, ("", 0))[0],
             vlan=parents.get(row.id, ("", 0))[1],
             admin_state_up=row.admin_state_up,
@@ -176,14 +177,6 @@ def _groups_of_ports(tx: Tx, ids: Ids) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for row in tx.execute(_of(select(table.c.port_id, table.c.security_group_id), table.c.port_id, ids)):
         found[row.port_id].append(row.security_group_id)
-    return found
-
-
-def _waiting_hosts(tx: Tx, ids: Ids) -> dict[str, list[str]]:
-    table = port_binding.waiting
-    found: dict[str, list[str]] = defaultdict(list)
-    for row in tx.execute(_of(select(table.c.port_id, table.c.host), table.c.port_id, ids)):
-        found[row.port_id].append(row.host)
     return found
 
 

@@ -4,10 +4,11 @@ A live migration makes one on the target and activates it when the instance is t
 waits is prepared for the instance; where it is, and whether its port is up, is the active one's alone.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, String, Table, delete, insert, select, update
+from sqlalchemy import Column, ForeignKey, String, Table, delete, insert, select, union, update
 
 from deuteron.resources import port, rows, trunk
 from deuteron.resources.attribute import Type
@@ -15,7 +16,7 @@ from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest, Conflict, HTTPBadRequest, NotFound
 from deuteron.resources.resource import Alias, Child, Extension, Item
 from deuteron.resources.types import DICTIONARY, line, one_of, or_null, shown
-from deuteron.store import ID_LENGTH, Json, metadata
+from deuteron.store import ID_LENGTH, Json, Tx, metadata
 
 ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
 _OWNERS = ("compute:", "manila:")
@@ -54,6 +55,21 @@ class PortBindingAlreadyExists(Conflict):
     message = "Binding for port {port_id} on host {host} already exists."
 
 
+def waiting_hosts(tx: Tx, ids: Collection[str] | None) -> Mapping[str, list[str]]:
+    """Return where bindings of ports wait (None: of all); those of subports do where their parent's do."""
+    carried, trunks = trunk.subport.c, trunk.resource.table.c
+    with_parent = select(carried.port_id, trunks.port_id.label("bound")).where(trunks.id == carried.trunk_id)
+    parents = with_parent.subquery().c
+    own = select(waiting.c.port_id, waiting.c.host)
+    children = select(parents.port_id, waiting.c.host).where(waiting.c.port_id == parents.bound)
+    if ids is not None:
+        own, children = own.where(waiting.c.port_id.in_(ids)), children.where(parents.port_id.in_(ids))
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in tx.execute(union(own, children)):
+        found[row.port_id].append(row.host)
+    return found
+
+
 def listing(call: Call, id_: str) -> list[Item]:
     """Return a port's bindings, the active one first."""
     row = _port(call, id_)
@@ -77,7 +93,7 @@ def add(call: Call, id_: str, body: Any) -> Item:
     if not row[port.HOST]:
         return {"binding": _active(_bind(call, row, given))}
     call.tx.execute(insert(waiting), {"port_id": id_, **given})
-    call.tx.changed("port", id_, "update")
+    _changed(call, id_)
     return {"binding": _shown(call, given)}
 
 
@@ -171,7 +187,12 @@ def _shown(call: Call, stored: Mapping[str, Any]) -> Item:
 def _forget(call: Call, id_: str, host: str) -> None:
     mine = (waiting.c.port_id == id_, waiting.c.host == host)
     if call.tx.execute(delete(waiting).where(*mine)).rowcount:
-        call.tx.changed("port", id_, "update")
+        _changed(call, id_)
+
+
+def _changed(call: Call, id_: str) -> None:
+    for changed in (id_, *trunk.carried(call, id_)):
+        call.tx.changed("port", changed, "update")
 
 
 def _given(body: Any) -> Item:

@@ -357,9 +357,14 @@ def _with_status(call: Call, wanted: list[str]) -> ColumnElement[bool]:
 
 def follow(call: Call, parent_id: str, host: str) -> None:
     """Put the subports of a port, if it has any, where it goes."""
-    for trunk in rows.where(call, resource, resource.table.c.port_id == parent_id):
-        for one in _of_trunk(call, trunk["id"]):
-            _bind(call, rows.get(call, port.resource, one.port_id, lock=True), host)
+    for id_ in carried(call, parent_id):
+        _bind(call, rows.get(call, port.resource, id_, lock=True), host)
+
+
+def carried(call: Call, parent_id: str) -> list[str]:
+    """Return the subports of a port."""
+    trunks = rows.where(call, resource, resource.table.c.port_id == parent_id)
+    return [one.port_id for trunk in trunks for one in _of_trunk(call, trunk["id"])]
 
 
 def _updating_port(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
