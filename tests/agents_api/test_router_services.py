@@ -136,3 +136,28 @@ def test_proxied_addresses_are_in_the_plan(cloud: Cloud) -> None:
     cloud.until(lambda: services(agent, six.router) == expected)
     assert cloud.api.delete(f"/ports/{six.port['id']}").status == 204
     cloud.until(lambda: services(agent, six.router) == Services(ndp_proxy=True))
+
+
+def test_address_scopes_are_in_the_plan(cloud: Cloud) -> None:
+    """Those of the pools that subnets are from, also when a pool gets another one."""
+    agent, api = cloud.agent("net1"), cloud.api
+    first, second = (
+        api.post("/address-scopes", {"address_scope": {"name": name, "ip_version": 4}}).body["address_scope"]
+        for name in ("first", "second")
+    )
+    pool = api.make("subnetpool", name="p", prefixes=["10.9.0.0/16"], address_scope_id=first["id"])
+    network = api.make("network", name="scoped")["id"]
+    subnet = api.make("subnet", network_id=network, ip_version=4, subnetpool_id=pool["id"], prefixlen=24)
+    router = api.make("router", name="scoped")["id"]
+    api.put(f"/routers/{router}/add_router_interface", {"subnet_id": subnet["id"]})
+
+    def scopes() -> list[tuple[str, str]]:
+        unit = router_on(agent, router)
+        return [one.scopes for one in unit.interfaces] if unit else []
+
+    cloud.until(lambda: scopes() == [(first["id"], "")])
+    path = f"/subnetpools/{pool['id']}"
+    api.put(path, {"subnetpool": {"address_scope_id": second["id"]}})
+    cloud.until(lambda: scopes() == [(second["id"], "")])
+    api.put(path, {"subnetpool": {"address_scope_id": None}})
+    cloud.until(lambda: scopes() == [("", "")])

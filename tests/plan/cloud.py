@@ -80,6 +80,7 @@ def _subnet(id_: str) -> st.SearchStrategy[s.Row]:
         ipv6_ra_mode=st.sampled_from(
             [None, "slaac", "dhcpv6-stateful", "dhcpv6-stateless"] if six else [None]
         ),
+        scope=st.sampled_from(["", "scope"]),
     )
 
 

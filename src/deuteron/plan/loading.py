@@ -24,6 +24,7 @@ from deuteron.resources import (
     security_rules,
     segment,
     subnet,
+    subnetpool,
     trunk,
 )
 from deuteron.resources.ipam import fixed_ip
@@ -105,8 +106,10 @@ def _segments(tx: Tx, ids: Ids) -> dict[str, list[Segment]]:
 
 
 def _subnets(tx: Tx, ids: Ids) -> Iterator[s.Row]:
-    table = subnet.resource.table
-    for row in tx.execute(_of(select(table), table.c.id, ids)):
+    table, pools = subnet.resource.table, subnetpool.resource.table
+    with_pools = table.outerjoin(pools, pools.c.id == table.c.subnetpool_id)
+    statement = select(table, pools.c.address_scope_id).select_from(with_pools)
+    for row in tx.execute(_of(statement, table.c.id, ids)):
         yield s.Subnet(
             id=row.id,
             network=row.network_id,
@@ -117,6 +120,7 @@ def _subnets(tx: Tx, ids: Ids) -> Iterator[s.Row]:
             host_routes=_routes(row.host_routes),
             ipv6_ra_mode=row.ipv6_ra_mode,
             ipv6_address_mode=row.ipv6_address_mode,
+            scope=row.address_scope_id or "",
         )
 
 

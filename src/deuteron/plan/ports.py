@@ -35,6 +35,7 @@ def interface(state: State, row: Port) -> u.RouterPort:
         advertised=tuple(sorted(cidr for cidr, mode in modes if mode in SLAAC_MODES)),
         managed=tuple(sorted(cidr for cidr, mode in modes if mode == "dhcpv6-stateful")),
         other=any(mode == "dhcpv6-stateless" for _, mode in modes),
+        scopes=_scopes(state, row),
     )
 
 
@@ -46,4 +47,12 @@ def silent(state: State, row: Port) -> u.RouterPort:
         mac=row.mac,
         mtu=mtu(state, row.network),
         addresses=with_prefix(state, row),
+        scopes=_scopes(state, row),
     )
+
+
+def _scopes(state: State, row: Port) -> tuple[str, str]:
+    """Return the address scopes of a port: of IPv4, and of IPv6. A network has one of each at most."""
+    subnets = [found for subnet, _ in row.fixed_ips if (found := state.subnets.get(subnet))]
+    of_4, of_6 = ({one.scope for one in subnets if (":" in one.cidr) == six} for six in (False, True))
+    return max(of_4, default=""), max(of_6, default="")

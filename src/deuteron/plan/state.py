@@ -57,6 +57,8 @@ class Subnet(Row, frozen=True, kw_only=True):
     host_routes: tuple[tuple[str, str], ...] = ()
     ipv6_ra_mode: str | None = None
     ipv6_address_mode: str | None = None
+    scope: str = ""
+    """The address scope of the pool that it is from."""
 
 
 class Port(Row, frozen=True, kw_only=True):

@@ -212,6 +212,8 @@ class RouterPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """IPv6 prefixes that it announces for DHCPv6 addresses (dhcpv6-stateful)."""
     other: bool = False
     """Tell clients to ask DHCPv6 for the rest (dhcpv6-stateless)."""
+    scopes: tuple[str, str] = ("", "")
+    """The address scopes of its IPv4 and IPv6 addresses."""
 
 
 class Helper(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,7 +65,16 @@ def update(call: Call, row: Item, changes: Item) -> Item:
             f"{row['address_scope_id']}"
         )
     _check_scope(call, row["id"], new)
+    if new["address_scope_id"] != row["address_scope_id"]:
+        _tell_routers(call, row["id"])
     return rows.change(call, resource, row, changes)
+
+
+def _tell_routers(call: Call, id_: str) -> None:
+    """Have routers look at the subnets of a pool again: they keep address scopes apart."""
+    subnets = metadata.tables["subnet"]  # its module imports this one
+    for subnet_id in call.tx.execute(select(subnets.c.id).where(subnets.c.subnetpool_id == id_)).scalars():
+        call.tx.changed("subnet", subnet_id, "update")
 
 
 def delete(call: Call, row: Item) -> None:

@@ -7,9 +7,11 @@ over gets packets of connections that it does not know yet: it never answers the
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from deuteron.agent.l3 import forwardings, gateways
+from deuteron.agent import names
+from deuteron.agent.l3 import forwardings, gateways, scopes
 from deuteron.agent.l3.gateways import Outside
-from deuteron.plan.units import FloatingIP, Router
+from deuteron.agent.l3.scopes import Inside
+from deuteron.plan.units import FloatingIP, Router, RouterPort
 
 TABLE = "deuteron"
 _NO_GOODBYE = "icmpv6 type nd-router-advert @th,48,16 0 drop"
@@ -40,12 +42,19 @@ table inet {TABLE} {{
 """
 
 
-def quiet() -> str:
+def quiet(interfaces: Iterable[RouterPort]) -> str:
     """Return what replaces the table of a part that translates nothing."""
+    lines = scopes.apart([(names.internal_device(port.id), port) for port in interfaces])
+    forward = f"""\
+  chain forward {{
+    type filter hook forward priority filter; policy accept;
+{"".join(f"    {line}{chr(10)}" for line in lines)}  }}
+"""
     return f"""\
 table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
+{forward if lines else ""}\
   chain output {{
     type filter hook output priority filter; policy accept;
     {_NO_GOODBYE}
@@ -55,14 +64,20 @@ table inet {TABLE} {{
 
 
 def _forward(router: Router, outsides: Sequence[Outside]) -> str:
-    """Return what keeps packets in that ought to be translated and cannot be.
+    """Return what keeps packets in that ought to be translated and are not, or cannot be.
 
     Between networks, and where nothing is translated, the two directions may take different ways: packets of
     which only one direction comes by here are no worse for it.
     """
-    if not (router.snat or any(one.floating_ips for one in outsides)) or not outsides:
-        return ""
-    return f"    oifname {gateways.devices(outsides)} meta nfproto ipv4 ct state invalid drop\n"
+    lines = scopes.crossing(_inside(router), outsides, router.snat)
+    if outsides and (router.snat or any(one.floating_ips for one in outsides)):
+        lines.append(f"oifname {gateways.devices(outsides)} meta nfproto ipv4 ct state invalid drop")
+    return "".join(f"    {line}\n" for line in lines)
+
+
+def _inside(router: Router) -> list[Inside]:
+    found = [(names.internal_device(port.id), port) for port in router.interfaces]
+    return [*found, *((names.snat_device(port.id), port) for port in router.snat_ports)]
 
 
 def _input(outsides: Sequence[Outside]) -> str:
@@ -110,18 +125,22 @@ def _translation(router: Router, floating_ips: Sequence[FloatingIP], outsides: S
     iifname != {devices} oifname != {devices} ct status dnat goto hairpin
     oifname != {devices} return
 {forwardings.OUT if forwarded else ""}\
-{"".join(_leaving(one, router.snat, alone=len(outsides) == 1) for one in usable)}  }}
+{"".join(_leaving(one, router, alone=len(outsides) == 1) for one in usable)}  }}
   chain hairpin {{
 {hairpin}    meta nfproto ipv4 snat ip to {usable[0].address}
   }}
 """
 
 
-def _leaving(one: Outside, snat: bool, alone: bool) -> str:
+def _leaving(one: Outside, router: Router, alone: bool) -> str:
     """Return what becomes of the source of what leaves by a gateway."""
     by = "" if alone else f'oifname "{one.device}" '
-    translated = f"    {by}meta nfproto ipv4 snat ip to {one.address}\n" if snat else ""
-    return f"    {by}snat ip to ip saddr map @{_floating(one)}\n{translated}"
+    lines = [f"snat ip to ip saddr map @{_floating(one)}"]
+    if router.snat:
+        staying = scopes.staying(_inside(router), one)
+        lines += [f"iifname {staying} return"] if staying else []
+        lines.append(f"meta nfproto ipv4 snat ip to {one.address}")
+    return "".join(f"    {by}{line}\n" for line in lines)
 
 
 def _floating(one: Outside) -> str:

@@ -76,7 +76,7 @@ def part(router: DistributedRouter) -> Part:
         networks=tuple(port.network for port in router.interfaces),
         routes=frozenset(routes),
         rules=frozenset(found),
-        nft=rules.quiet(),
+        nft=rules.quiet(router.interfaces),
         radvd=advertisements.render(router.interfaces),
     )
 
