@@ -114,6 +114,13 @@ def test_groups_are_changed_and_deleted(api: Client, group: str) -> None:
     assert [said(rule) for rule in rules(api, other)] == [("egress", "IPv4", ""), ("egress", "IPv6", "")]
 
 
+@pytest.mark.parametrize("name", [" web", "web ", "we\tb", "web\n", "default", "Default", "x" * 256])
+def test_what_a_groups_name_must_not_be(api: Client, group: str, name: str) -> None:
+    status = 409 if name.lower() == "default" else 400
+    assert post(api, "security_group", name=name).status == status
+    assert api.put(f"/security-groups/{group}", {"security_group": {"name": name}}).status == status
+
+
 def test_a_rule_is_shown_as_it_was_given_and_normalized(api: Client, group: str) -> None:
     before = api.get(f"/security-groups/{group}").body["security_group"]["revision_number"]
     rule = make(

@@ -1,19 +1,28 @@
 """How many addresses of each network and subnet there are, and how many are used."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from deuteron.resources import network, subnet
+from deuteron.resources import addresses, network, subnet
 from deuteron.resources.address_types import IP_VERSION
-from deuteron.resources.addresses import parse_network
+from deuteron.resources.addresses import Network, parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
 from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.l2_errors import NetworkNotFound
 from deuteron.resources.resource import Alias, Item, Resource
 from deuteron.resources.types import DERIVED, UUID, line
+
+_DETAILS = "ip_availability_details"
+_DETAIL_NAMES = (
+    "total_ips_in_subnet",
+    "total_ips_in_allocation_pool",
+    "used_ips_in_subnet",
+    "used_ips_in_allocation_pool",
+)
 
 
 def listing(call: Call) -> list[Item]:
@@ -36,8 +45,9 @@ def listing(call: Call) -> list[Item]:
 
 
 def _subnets(call: Call) -> list[Item]:
-    count = select(fixed_ip.c.subnet_id, func.count().label("used")).group_by(fixed_ip.c.subnet_id)
-    used = {row.subnet_id: int(row.used) for row in call.tx.execute(count)}
+    used: dict[str, list[str]] = defaultdict(list)
+    for row in call.tx.execute(select(fixed_ip.c.subnet_id, fixed_ip.c.ip_address)):
+        used[row.subnet_id].append(row.ip_address)
     table = subnet.resource.table
     wanted = (table.c.id, table.c.name, table.c.network_id, table.c.cidr, table.c.allocation_pools)
     return [
@@ -45,19 +55,37 @@ def _subnets(call: Call) -> list[Item]:
             "network_id": row.network_id,
             "subnet_id": row.id,
             "subnet_name": row.name,
-            "ip_version": parse_network(row.cidr).version,
             "cidr": row.cidr,
-            "total_ips": _total(row.cidr, row.allocation_pools),
-            "used_ips": used.get(row.id, 0),
+            **_counted(parse_network(row.cidr), row.allocation_pools, used.get(row.id, ())),
         }
         for row in call.tx.execute(select(*wanted).order_by(table.c.position))
     ]
 
 
-def _total(cidr: str, pools: Sequence[Mapping[str, str]]) -> int:
-    if not pools:
-        return parse_network(cidr).num_addresses
-    return sum(last - first + 1 for first, last in subnet.pool_ranges({"allocation_pools": pools}))
+def _counted(cidr: Network, pools: Sequence[Mapping[str, str]], used: Collection[str]) -> Item:
+    ranges = subnet.pool_ranges({"allocation_pools": pools})
+    inside = sum(last - first + 1 for first, last in ranges)
+    return {
+        "ip_version": cidr.version,
+        "total_ips": inside if pools else cidr.num_addresses,
+        "used_ips": len(used),
+        _DETAILS: {
+            "total_ips_in_subnet": _size(cidr),
+            "total_ips_in_allocation_pool": inside,
+            "used_ips_in_subnet": len(used),
+            "used_ips_in_allocation_pool": sum(
+                1 for one in used if addresses.contains(ranges, parse_address(one))
+            ),
+        },
+    }
+
+
+def _size(cidr: Network) -> int:
+    """Return how many addresses there are but those of an IPv4 network and of all its hosts."""
+    if cidr.version == 6:
+        return cidr.num_addresses
+    first, last = addresses.usable(cidr)
+    return last - first + 1
 
 
 def _summed(subnets: list[Item]) -> Item:
@@ -65,6 +93,7 @@ def _summed(subnets: list[Item]) -> Item:
         "subnet_ip_availability": subnets,
         "total_ips": sum(one["total_ips"] for one in subnets),
         "used_ips": sum(one["used_ips"] for one in subnets),
+        _DETAILS: {name: sum(one[_DETAILS][name] for one in subnets) for name in _DETAIL_NAMES},
     }
 
 
@@ -99,6 +128,7 @@ resource = Resource(
         "total_ips": _NUMBER,
         "used_ips": _NUMBER,
         "subnet_ip_availability": _NUMBER,
+        _DETAILS: _NUMBER,
     },
 )
 
@@ -108,5 +138,10 @@ DECLARES = (
         alias="network-ip-availability",
         name="Network IP Availability",
         description="How many addresses there are, and how many are used",
+    ),
+    Alias(
+        alias="network-ip-availability-details",
+        name="Network IP Availability Details Extension",
+        description="The same of whole subnets and of their allocation pools",
     ),
 )

@@ -296,4 +296,9 @@ DECLARES = (
         name="Security group rule belongs to the project's default security group",
         description="Whether a rule is a default group's",
     ),
+    Alias(
+        alias="security-groups-name-restrictions",
+        name="Security group name restrictions",
+        description="Names can be printed, and neither begin nor end with a blank",
+    ),
 )
