@@ -241,3 +241,57 @@ def test_addresses_of_a_routed_network_come_with_the_host(
         assert api.shown("port", far["id"])["fixed_ips"] in (bound["fixed_ips"], [])
     both = [{"subnet_id": one} for one in subnets.values()]
     assert api.refused("port", network_id=network, fixed_ips=both) == (400, "FixedIpsSubnetsNotOnSameSegment")
+
+
+@pytest.mark.parametrize("settings", [VLANS])
+def test_subnets_of_segments_lead_to_each_other(api: Client, settings: ServerSettings) -> None:
+    network = api.make("network", segments=several(("vlan", "rack1", 100), ("vlan", "rack2", 100)))["id"]
+    one, two = (part["id"] for part in api.get(f"/segments?network_id={network}").body["segments"])
+    base = {"network_id": network, "ip_version": 4}
+
+    def routes(subnet: str) -> dict[str, str]:
+        found = api.shown("subnet", subnet)["host_routes"]
+        return {route["destination"]: route["nexthop"] for route in found}
+
+    own = {"destination": "192.0.2.0/24", "nexthop": "10.0.1.9"}
+    first = api.make("subnet", cidr="10.0.1.0/24", segment_id=one, host_routes=[own], **base)["id"]
+    second = api.make("subnet", cidr="10.0.2.0/24", segment_id=two, **base)
+    assert second["host_routes"] == [{"destination": "10.0.1.0/24", "nexthop": "10.0.2.1"}]
+    assert routes(first) == {"192.0.2.0/24": "10.0.1.9", "10.0.2.0/24": "10.0.1.1"}
+    third = api.make("subnet", cidr="10.0.3.0/24", segment_id=one, gateway_ip=None, **base)["id"]
+    assert (routes(third), routes(second["id"])["10.0.3.0/24"]) == ({}, "10.0.2.1")
+
+    path = f"/subnets/{first}"
+    moved = api.put(path, {"subnet": {"gateway_ip": "10.0.1.254", "allocation_pools": []}})
+    assert moved.status == 200, moved.body
+    assert routes(first) == {"192.0.2.0/24": "10.0.1.9", "10.0.2.0/24": "10.0.1.254"}
+    api.put(path, {"subnet": {"host_routes": []}})
+    assert routes(first) == {"10.0.2.0/24": "10.0.1.254"}
+    wide = {"destination": "10.0.0.0/16", "nexthop": "10.0.1.7"}
+    api.put(path, {"subnet": {"host_routes": [wide]}})
+    assert routes(first) == {"10.0.0.0/16": "10.0.1.7"}
+    api.put(path, {"subnet": {"gateway_ip": None, "host_routes": []}})
+    assert routes(first) == {}
+
+    assert api.delete(f"/subnets/{third}").status == 204
+    assert routes(second["id"]) == {"10.0.1.0/24": "10.0.2.1"}
+    assert api.delete(f"/subnets/{first}").status == 204
+    assert routes(second["id"]) == {}
+
+
+@pytest.mark.parametrize(
+    "settings", [ServerSettings(network_vlan_ranges=("rack1", "rack2"), max_subnet_host_routes=1)]
+)
+def test_routes_to_peers_do_not_count(api: Client, settings: ServerSettings) -> None:
+    network = api.make("network", segments=several(("vlan", "rack1", 100), ("vlan", "rack2", 100)))["id"]
+    one, two = (part["id"] for part in api.get(f"/segments?network_id={network}").body["segments"])
+    base = {"network_id": network, "ip_version": 4}
+    for number in range(2):
+        api.make("subnet", cidr=f"10.0.{number}.0/24", segment_id=one, **base)
+    last = api.make("subnet", cidr="10.0.9.0/24", segment_id=two, **base)
+    routes = [*last["host_routes"], {"destination": "192.0.2.0/24", "nexthop": "10.0.9.7"}]
+    changed = api.put(f"/subnets/{last['id']}", {"subnet": {"host_routes": routes}})
+    assert (changed.status, len(changed.body["subnet"]["host_routes"])) == (200, 3)
+    more = [*routes, {"destination": "198.51.100.0/24", "nexthop": "10.0.9.7"}]
+    refused = api.put(f"/subnets/{last['id']}", {"subnet": {"host_routes": more}})
+    assert refused.error == "HostRoutesExhausted"

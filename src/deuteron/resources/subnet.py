@@ -6,7 +6,15 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
-from deuteron.resources import addresses, network, rows, service_types, subnet_allocation, subnet_segment
+from deuteron.resources import (
+    addresses,
+    network,
+    peer_routes,
+    rows,
+    service_types,
+    subnet_allocation,
+    subnet_segment,
+)
 from deuteron.resources.address_types import CIDR, IP, IP_VERSION, NAMESERVERS, POOLS, ROUTES
 from deuteron.resources.addresses import Network, Range, parse_address, parse_network
 from deuteron.resources.attribute import UNSET, Attr
@@ -46,8 +54,21 @@ def create(call: Call, values: Item) -> Item:
     pools = _pools(cidr, values["gateway_ip"], values["allocation_pools"])
     values["allocation_pools"] = shown_pools(cidr, pools)
     _check_lists(call, "new subnet", cidr.version, values)
+    values["host_routes"] = peer_routes.completed(
+        values["host_routes"], values, of_network(call, owner["id"])
+    )
     values["position"] = rows.change(call, network.resource, owner, {})["revision_number"]
-    return rows.create(call, resource, values)
+    made = rows.create(call, resource, values)
+    _lead_to_peers(call, made)
+    return made
+
+
+def _lead_to_peers(call: Call, changed: Item, gone: bool = False) -> None:
+    """Give a network's other subnets the host routes that they need when one came, or is gone."""
+    if changed["segment_id"] is not None:
+        subnets = of_network(call, changed["network_id"])
+        for one, routes in peer_routes.after(subnets, changed if gone else None):
+            rows.change(call, resource, dict(one), {"host_routes": routes})
 
 
 def _range(call: Call, pool: Item | None, values: Item) -> Network:
@@ -73,10 +94,14 @@ def update(call: Call, row: Item, changes: Item) -> Item:
         _check_dhcp(cidr)
     if changes.get("enable_dhcp") is False and (row["ipv6_ra_mode"] or row["ipv6_address_mode"]):
         raise InvalidInput(error_message="Cannot disable enable_dhcp with ipv6 attributes set")
-    _check_lists(call, row["id"], cidr.version, changes)
     _touch_network(call, row["network_id"])
+    subnets = of_network(call, row["network_id"])
     if changes.get("segment_id", row["segment_id"]) != row["segment_id"]:
-        subnet_segment.check_change(call, row, changes["segment_id"], of_network(call, row["network_id"]))
+        subnet_segment.check_change(call, row, changes["segment_id"], subnets)
+    new = {**row, **changes}
+    new["host_routes"] = peer_routes.without(new["host_routes"], row, subnets)
+    _check_lists(call, row["id"], cidr.version, {name: new[name] for name in changes})
+    changes = {**changes, "host_routes": peer_routes.completed(new["host_routes"], new, subnets)}
     return rows.change(call, resource, row, changes)
 
 
@@ -84,6 +109,7 @@ def delete(call: Call, row: Item) -> None:
     """Delete a subnet of which nobody has an address."""
     rows.remove(call, resource, row["id"])
     _touch_network(call, row["network_id"])
+    _lead_to_peers(call, row, gone=True)
 
 
 def _touch_network(call: Call, id_: str) -> None:
