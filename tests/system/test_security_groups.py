@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -240,3 +241,63 @@ def test_a_router_on_the_host_of_a_filtered_port(secured: Secured, ping: None) -
     until(lambda: cloud.run("outside", *echo).returncode == 0, "the echo service is open", GENEROUS)
     secured.forbid(rule)
     cloud.destroy("near")
+
+
+def _echoes(cloud: Cloud, place: str) -> int:
+    """Return how many pings an instance has been asked for."""
+    names, values = (line.split() for line in cloud.sh(place, "grep ^Icmp: /proc/net/snmp").splitlines())
+    return int(values[names.index("InEchos")])
+
+
+def test_a_local_ip_leads_to_the_instance_on_the_host_of_who_asks(secured: Secured, ping: None) -> None:
+    cloud, api = secured.cloud, secured.cloud.api
+    rule = secured.allow("vm2", ethertype="IPv4", protocol="icmp")
+    network = cloud.port(secured.ports["vm1"])["network_id"]
+    local = api.post("/v2.0/local_ips", {"local_ip": {"network_id": network}})["local_ip"]
+    path, address = f"/v2.0/local_ips/{local['id']}", local["local_ip_address"]
+    assert not cloud.pings("vm3", address), "it leads nowhere"
+    for name in ("vm1", "vm2"):
+        association = {"fixed_port_id": secured.ports[name], "fixed_ip": secured.v4[name]}
+        api.post(f"{path}/port_associations", {"port_association": association})
+    secured.opens("vm3", address)
+    secured.opens("vm3", secured.v4["vm2"])
+    before = {name: _echoes(cloud, name) for name in ("vm1", "vm2")}
+    assert cloud.pings("vm3", address)
+    assert {name: _echoes(cloud, name) - count for name, count in before.items()} == {"vm1": 1, "vm2": 0}
+    for name in ("vm1", "vm2"):
+        api.delete(f"{path}/port_associations/{secured.ports[name]}")
+    api.delete(path)
+    secured.closes("vm3", address)
+    for host in ("compute1", "compute2"):
+        tables = partial(cloud.sh, host, "nft list tables")
+        until(lambda tables=tables: "deuteron_local_ip" not in tables(), f"{host} is clean")  # type: ignore[misc]
+    secured.forbid(rule)
+
+
+def test_what_is_let_through_and_what_is_dropped_is_written_down(secured: Secured) -> None:
+    cloud, api, port = secured.cloud, secured.cloud.api, secured.ports["vm1"]
+    rule = secured.allow("vm1", ethertype="IPv4", protocol="tcp", port_range_min=7, port_range_max=7)
+    wanted = {"resource_type": "security_group", "resource_id": secured.groups["vm1"], "name": "all"}
+    log = api.post("/v2.0/log/logs", {"log": wanted})["log"]["id"]
+
+    def written(action: str, number: int, log: str = log) -> bool:
+        """Connect from vm3 to a port of vm1, and tell whether that has been written down."""
+        connect = f"exec 3<>/dev/tcp/{secured.v4['vm1']}/{number}"
+        before = len(cloud.log("compute1", "agent"))
+        done = cloud.run("vm3", "timeout", "0.5", "bash", "-c", connect)
+        assert (done.returncode == 0) == (action == "ACCEPT")
+        said = cloud.log("compute1", "agent")[before:].splitlines()
+        parts = (f"action={action}", f"vm_port={port}", f"dst_port={number},", log)
+        return any(all(part in line for part in parts) for line in said)
+
+    until(
+        lambda: cloud.run("vm3", "bash", "-c", f"exec 3<>/dev/tcp/{secured.v4['vm1']}/7").returncode == 0, "7"
+    )
+    until(lambda: written("ACCEPT", 7), "what is let through is written down", GENEROUS)
+    until(lambda: written("DROP", 8), "what is dropped is written down", GENEROUS)
+    api.delete(f"/v2.0/log/logs/{log}")
+    rules = partial(cloud.sh, "compute1", "nft list ruleset")
+    until(lambda: "logged-in" not in rules(), "rules are as before", GENEROUS)
+    assert not written("ACCEPT", 7, "action=")
+    assert not written("DROP", 8, "action=")
+    secured.forbid(rule)
