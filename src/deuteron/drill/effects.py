@@ -59,8 +59,10 @@ CUT_OFF = Effect(outward_gap_ms=FOR_GOOD_MS, connections_survive=False)
 """Nobody else has the router's uplink: nothing goes out until it is repaired."""
 REPLACED = Effect(gap_ms=REPLACEMENT_MS, watch_s=18.0)
 """Nobody stands by: another host builds the router when the first one counts as dead."""
+UNHEARD = Effect(gap_ms=100.0, watch_s=15.0)
+"""A host is replaced though it lives and forwards on: the new one knows none of the connections."""
 HEARD_AGAIN = Effect(gap_ms=100.0)
-"""A host was replaced though it lived, and forwarded on; what is on its way there is lost when it closes."""
+"""It is heard again and closes: what is on its way there is lost."""
 SILENT = Effect(watch_s=15.0)
 """It costs nothing, also when the server takes hosts for dead because it hears nothing of them."""
 CONVERSION = Effect(floating_gap_ms=50.0)
@@ -93,6 +95,7 @@ PLAIN: dict[tuple[str, str, str], Effect] = {
     ("power off", "standby", ""): SILENT,
     ("freeze", "active", ""): NOTHING,
     ("cut", "active", "external"): CUT_OFF,
+    ("cut", "active", "management"): UNHEARD,
     ("heal", "cut host", "management"): HEARD_AGAIN,
 }
 """What differs where the central part has no standbys."""
