@@ -49,6 +49,15 @@ def test_by_address_and_by_subnet(api: Client, topology: Topology) -> None:
     )
 
 
+def test_a_name_and_its_domain_go_together(api: Client, topology: Topology) -> None:
+    named = {"dns_name": "www", "dns_domain": "<project_id>.example.org."}
+    floating = _floating(api, topology, **named)
+    assert {name: floating[name] for name in named} == named
+    for name, value in named.items():
+        alone = {name: value}
+        assert api.refused("floatingip", floating_network_id=topology.external, **alone)[0] == 400
+
+
 def test_associated_at_once(api: Client, topology: Topology) -> None:
     port = _port(api, topology, name="vm")
     floating = _floating(api, topology, port_id=port["id"])

@@ -29,6 +29,23 @@ def test_a_flat_network_takes_a_physical_network_for_itself(api: Client) -> None
     assert api.refused("network", provider__network_type="gre")[0] == 400
 
 
+@pytest.mark.parametrize(
+    "domain", ["<project_id>.example.org.", "<user_name>.<Project_Name>.example.org.", "<user_id>."]
+)
+def test_domains_may_say_whose_names_they_are(api: Client, domain: str) -> None:
+    network = api.make("network", dns_domain=domain)
+    assert network["dns_domain"] == domain.lower()
+    assert api.make("port", network_id=network["id"], dns_domain=domain)["dns_domain"] == domain.lower()
+    assert api.refused("port", network_id=network["id"], dns_name=domain.removesuffix("."))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "domain", ["<host>.example.org.", "<project_id>", "a<project_id>.b.", "<project_id.b."]
+)
+def test_other_keywords_are_none(api: Client, domain: str) -> None:
+    assert api.refused("network", dns_domain=domain)[0] == 400
+
+
 def test_vnis_are_the_lowest_free_ones_and_unique(api: Client) -> None:
     made = [api.make("network")["provider:segmentation_id"] for _ in range(3)]
     assert made == [1, 2, 3]

@@ -22,11 +22,15 @@ from deuteron.resources.resource import Alias, Extension, Item, Resource
 from deuteron.resources.types import DERIVED, DNS_DOMAIN, DNS_NAME, UUID, line
 
 _UNASSOCIATED = {"port_id": None, "fixed_ip_address": None, "router_id": None, "status": "DOWN"}
+_TOGETHER = (("dns_name", "dns_domain"), ("dns_domain", "dns_name"))
 
 
 def create(call: Call, values: Item) -> Item:
     """Create a floating IP with a port of its own on the external network; associate it if asked."""
     network_id = values["floating_network_id"]
+    for one, other in _TOGETHER:
+        if values[one] and not values[other]:
+            raise _bad(f"{one} cannot be specified without a {other}")
     home = rows.get(call, network.resource, network_id)
     if not home[network.EXTERNAL]:
         raise _bad(f"Network {network_id} is not a valid external network")

@@ -398,6 +398,11 @@ DECLARES = (
     ),
     Alias(alias="dns-domain-ports", name="dns_domain for ports", description="Domains of ports"),
     Alias(
+        alias="dns-integration-domain-keywords",
+        name="DNS domain names with keywords allowed",
+        description="<project_id>, <project_name>, <user_id> and <user_name> as labels of domains",
+    ),
+    Alias(
         alias="ip-substring-filtering",
         name="IP address substring filtering",
         description="Ports by a part of an address",

@@ -17,6 +17,8 @@ NAME_LENGTH = 255
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}(\1[0-9a-fA-F]{4}){2}\1[0-9a-fA-F]{12}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DNS_LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
+_DNS_KEYWORDS = ("<project_id>", "<project_name>", "<user_id>", "<user_name>")
+"""Labels of a domain that stand for whose a name is."""
 _TRUE = ("true", "1", "t", "yes", "y", "on")
 _FALSE = ("false", "0", "f", "no", "n", "off")
 
@@ -204,13 +206,13 @@ def known_keys(value: Any, required: Sequence[str], optional: Sequence[str] = ()
     return given
 
 
-def _dns_name(value: Any) -> str:
-    name = _line(value, 255)
+def _dns_name(value: Any, keywords: Sequence[str] = ()) -> str:
+    name = _line(value, 255).lower()
     if not name:
         return name
     parts = name.removesuffix(".").split(".")
     for part in parts:
-        if not _DNS_LABEL.fullmatch(part):
+        if part not in keywords and not _DNS_LABEL.fullmatch(part):
             raise ValueError(
                 f"'{shown(name)}' not a valid PQDN or FQDN. Reason: Name '{shown(part)}' must be 1-63 "
                 "characters long, each of which can only be alphanumeric or a hyphen"
@@ -219,11 +221,11 @@ def _dns_name(value: Any) -> str:
         raise ValueError(
             f"'{shown(name)}' not a valid PQDN or FQDN. Reason: TLD '{parts[-1]}' must not be all numeric"
         )
-    return name.lower()
+    return name
 
 
 def _dns_domain(value: Any) -> str:
-    domain = _dns_name(value)
+    domain = _dns_name(value, _DNS_KEYWORDS)
     if domain and not domain.endswith("."):
         raise ValueError(f"'{shown(domain)}' is not a FQDN")
     return domain
