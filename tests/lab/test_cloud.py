@@ -28,6 +28,11 @@ roles = ["l2", "l3", "dhcp", "metadata"]
 [hosts.compute1]
 networks = ["management", "underlay", "external"]
 roles = ["l2", "metadata"]
+[hosts.outside]
+networks = ["external"]
+services = ["echo"]
+external = ["203.0.113.1/24"]
+loopback = ["198.51.100.1/32"]
 """
 
 
@@ -101,6 +106,31 @@ def test_vlans_of_one_wire_do_not_hear_each_other(small: Command, api: Client) -
     assert "0 received" in small("exec", "grey1", *ping).stdout
     for name in ("red1", "red2", "grey1"):
         small.ok("destroy", name)
+
+
+def test_a_router_leads_out_of_a_vlan_on_the_wire_that_it_came_by(small: Command, api: Client) -> None:
+    tags = {"network_type": "vlan", "physical_network": "external", "minimum": 9, "maximum": 9}
+    api.post("/v2.0/network_segment_ranges", {"network_segment_range": tags})
+    flat = {"provider:network_type": "flat", "provider:physical_network": "external", "router:external": True}
+    external = api.create("network", name="internet", **flat)["id"]
+    pool = [{"start": "203.0.113.100", "end": "203.0.113.199"}]
+    more = {"network_id": external, "ip_version": 4, "enable_dhcp": False, "allocation_pools": pool}
+    api.create("subnet", cidr="203.0.113.0/24", gateway_ip="203.0.113.1", **more)
+    kind = {"provider:network_type": "vlan", "provider:physical_network": "external"}
+    network = api.create("network", name="office", **kind, **{"provider:segmentation_id": 9})["id"]
+    subnet = api.create("subnet", network_id=network, ip_version=4, cidr="10.9.0.0/24")["id"]
+    router = api.create("router", ha=False, external_gateway_info={"network_id": external})["id"]
+    api.put(f"/v2.0/routers/{router}/add_router_interface", {"subnet_id": subnet})
+    small.ok("boot", "desk", "--host", "compute1", "--network", "office")
+    (port,) = api.get("/v2.0/ports", name="desk")["ports"]
+    ping = "for n in $(seq 60); do ping -c1 -W1 {} && exit; sleep 0.2; done; exit 1"
+    small.inside("desk", ping.format("198.51.100.1"))
+    floating = api.create("floatingip", floating_network_id=external, port_id=port["id"])
+    small.inside("outside", ping.format(floating["floating_ip_address"]))
+    seen = json.loads(small.inside("net1", "ip -j link show"))
+    bridges = {link["ifname"]: link.get("master") for link in seen}
+    assert bridges[f"vlan{network[:11]}"] == f"brq{network[:11]}"
+    small.ok("destroy", "desk")
 
 
 def test_the_api_keeps_its_address_when_its_host_loses_power(small: Command, api: Client) -> None:
