@@ -1,5 +1,7 @@
 """Who may make, see and use QoS policies."""
 
+from typing import Any
+
 from deuteron.resources.access import EVERYBODY, SHARED
 from tests.access.conftest import OTHER, User, Users
 from tests.api.test_qos import POLICIES, add_rule, make_policy
@@ -68,3 +70,41 @@ def test_a_policy_for_all(users: Users) -> None:
     assert users.reader.get(f"{POLICIES}?shared=True").body["policies"] == []
     _lend(users.admin, policy, EVERYBODY)
     assert users.reader.get(path).status == 200
+
+
+def test_nobody_takes_off_a_policy_that_he_does_not_see(users: Users) -> None:
+    policy = make_policy(users.admin)
+    other = make_policy(users.manager)
+    ext = users.admin.make("network", router__external=True)["id"]
+    users.admin.make("subnet", network_id=ext, ip_version=4, cidr="203.0.113.0/24")
+    network = users.member.make("network")["id"]
+    port = users.member.make("port", network_id=network)["id"]
+    floating = users.member.make("floatingip", floating_network_id=ext)["id"]
+    router = users.member.make("router", external_gateway_info={"network_id": ext})["id"]
+
+    def bodies(policy_id: str | None) -> list[tuple[str, dict[str, Any]]]:
+        simple = {"qos_policy_id": policy_id}
+        gateway = {"external_gateway_info": {"network_id": ext, **simple}}
+        return [
+            (f"/networks/{network}", {"network": simple}),
+            (f"/ports/{port}", {"port": simple}),
+            (f"/floatingips/{floating}", {"floatingip": simple}),
+            (f"/routers/{router}", {"router": gateway}),
+        ]
+
+    for path, body in bodies(policy):
+        assert users.admin.put(path, body).status == 200, path
+        assert users.member.put(path, body).status == 200, "nothing changes"
+    cleared: tuple[str, dict[str, Any]] = (f"/routers/{router}", {"router": {"external_gateway_info": {}}})
+    for path, body in [*bodies(None), *bodies(other), cleared]:
+        refused = users.member.put(path, body)
+        assert (refused.status, refused.error) == (403, "PolicyRemoveAuthorizationError"), (path, refused)
+    second = users.member.make("router", external_gateway_info={"network_id": ext})["id"]
+    limited = {"router": {"external_gateway_info": {"network_id": ext, "qos_policy_id": policy}}}
+    assert users.admin.put(f"/routers/{second}", limited).status == 200
+    assert users.member.delete(f"/routers/{second}").status == 204
+    named = (f"/networks/{network}", {"network": {"name": "n"}})
+    assert users.member.put(*named).body["network"]["qos_policy_id"] == policy
+    assert users.admin.put(f"{POLICIES}/{policy}", {"policy": {"shared": True}}).status == 200
+    for path, body in bodies(None):
+        assert users.member.put(path, body).status == 200, path

@@ -38,6 +38,7 @@ SETTINGS: Mapping[str, Any] = {
     "auth": "keystone",
     "dns_domain": "openstackgate.local.",
     "flat_networks": ("public",),
+    "network_vlan_ranges": ("datacentre:100:199",),
     "quota_router": 100,
     "quota_floatingip": 500,
     "quota_security_group": 150,
@@ -176,9 +177,11 @@ def _configure(root: Path, identity: Identity, network: str, public: str) -> Non
         "network-feature-enabled": {"ipv6_subnet_attributes": "true", "api_extensions": ",".join(aliases)},
         "neutron_plugin_options": {
             "agent_availability_zone": "nova",
-            "available_type_drivers": "flat,vxlan",
+            "available_type_drivers": "flat,vlan,vxlan",
+            "create_shared_resources": "true",
             "dns_domain": SETTINGS["dns_domain"].rstrip("."),
             "image_is_advanced": "false",
+            "provider_vlans": "datacentre",
         },
     }
     configuration = ConfigParser()
@@ -208,7 +211,7 @@ def _run(root: Path, tempest: Path, concurrency: int, words: list[str]) -> dict[
     assert running.stdout is not None
     results = {}
     for line in running.stdout:
-        sys.stdout.write(line)
+        print(line, end="", flush=True)
         if found := _RESULT.match(line):
             results[found["test"]] = found["result"]
     running.wait()

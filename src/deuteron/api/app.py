@@ -14,6 +14,7 @@ from deuteron import policy
 from deuteron.api import auth, discovery, errors, v2
 from deuteron.api.requestlog import RequestLog
 from deuteron.api.services import Services
+from deuteron.api.spelling import Spelling
 from deuteron.config import ConfigError
 from deuteron.resources import registry
 from deuteron.resources.errors import NeutronError
@@ -46,6 +47,7 @@ def app(settings: ServerSettings, db: Database, keystone: KeystoneSettings | Non
         routes=routes,
         middleware=[
             Middleware(RequestLog),
+            Middleware(Spelling, routes=routes),
             Middleware(
                 auth.Door,
                 settings=settings,

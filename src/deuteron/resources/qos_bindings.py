@@ -11,7 +11,7 @@ from sqlalchemy import select
 from deuteron.resources import access, operations, qos_policy, rows
 from deuteron.resources.attribute import Attr
 from deuteron.resources.call import Call
-from deuteron.resources.qos_errors import QosPolicyInUse
+from deuteron.resources.qos_errors import PolicyRemoveAuthorizationError, QosPolicyInUse
 from deuteron.resources.resource import Alias, Extension, Item, Present, Resource
 from deuteron.resources.types import UUID
 from deuteron.store import metadata
@@ -48,8 +48,18 @@ def _created(call: Call, row: Item, values: Mapping[str, Any]) -> None:  # noqa:
 
 
 def _updating(call: Call, row: Item, changes: Mapping[str, Any]) -> None:
-    if changes.get(POLICY) != row[POLICY]:
-        _check(call, changes.get(POLICY))
+    if POLICY in changes:
+        _check_change(call, row[POLICY], changes[POLICY])
+
+
+def _check_change(call: Call, old: str | None, new: str | None) -> None:
+    """Raise unless the caller sees the new policy, and the old one: nobody shakes off what others limit."""
+    if new == old:
+        return
+    policy = rows.find(call, qos_policy.resource, old) if old else None
+    if policy and not access.sees(call, qos_policy.resource, policy):
+        raise PolicyRemoveAuthorizationError(policy_id=old)
+    _check(call, new)
 
 
 def _created_network(call: Call, row: Item, values: Mapping[str, Any]) -> None:
@@ -79,12 +89,12 @@ def _from_network(network: str) -> Present:
 def of_gateway(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
     """Give a router's gateway the policy that a request asks for; without a gateway there is none.
 
-    Returns the router's row. Raises QosPolicyNotFound.
+    Returns the router's row. Raises QosPolicyNotFound and PolicyRemoveAuthorizationError.
     """
     wanted = info.get(POLICY) if info and row["gw_port_id"] else None
     if info and row["gw_port_id"] and POLICY not in info:
         return row
-    _check(call, wanted)
+    _check_change(call, row.get(OF_GATEWAY), wanted)
     operations.store_extensions(call, router, row["id"], {OF_GATEWAY: wanted})
     return {**row, OF_GATEWAY: wanted}
 

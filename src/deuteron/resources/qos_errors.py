@@ -1,12 +1,18 @@
 """Errors of QoS policies and their rules: see `errors`."""
 
-from deuteron.resources.errors import Conflict, InUse, NotFound
+from deuteron.resources.errors import Conflict, Forbidden, InUse, NotFound
 
 
 class QosPolicyNotFound(NotFound):
     """`id`."""
 
     message = "QoS policy {id} could not be found."
+
+
+class PolicyRemoveAuthorizationError(Forbidden):
+    """`policy_id`."""
+
+    message = "Failed to remove provided policy {policy_id} because you are not authorized."
 
 
 class QosRuleNotFound(NotFound):

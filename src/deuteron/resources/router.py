@@ -74,7 +74,7 @@ def delete(call: Call, row: Item) -> None:
     if interfaces:
         listed = ", ".join(one["id"] for one in interfaces)
         raise RouterInUse(router_id=row["id"], reason=f"has ports still attached: {listed}")
-    row = router_gateway.change(call, resource, row, None)
+    row = router_gateway.take_away(call, resource, row)
     snat_ports.settle(call, row)
     rows.remove(call, resource, row["id"])
     conversion.forget(call.tx, row["id"])

@@ -40,6 +40,11 @@ def change(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
     return hold_to(call, router, _change(call, router, row, info), info)
 
 
+def take_away(call: Call, router: Resource, row: Item) -> Item:
+    """Take the gateway of a router away that is deleted, whatever limits it; return the router's row."""
+    return _change(call, router, row, None)
+
+
 def hold_to(call: Call, router: Resource, row: Item, info: Item | None) -> Item:
     """Hold a router's gateways to the policy of QoS that is asked for; return the router's row."""
     return qos_bindings.of_gateway(call, router, row, info)
