@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from deuteron.drill import acts, book, effects
+from deuteron.drill.acts import Act
 from deuteron.drill.catalogue import DRILLS, of_mode
 from deuteron.drill.walk import walk
 from deuteron.lab.modes import MODES, Mode
@@ -41,6 +42,16 @@ def test_in_each_mode_there_is_traffic_before_every_step_that_measures_it(mode: 
         assert not (silent and step.traffic), step
         stops = effects.of_all(step.acts, mode).outward_gap_ms == effects.FOR_GOOD_MS
         silent = stops or (silent and not any(act.do == "heal" for act in step.acts))
+
+
+@pytest.mark.parametrize(
+    "mode", [one for one in MODES.values() if not one.redundant], ids=lambda one: one.name
+)
+def test_nothing_is_ended_that_only_twins_have(mode: Mode) -> None:
+    acts = {act for step, _ in walk(1, 2000, mode) for act in step.acts}
+    assert Act("kill", "active", "radvd") in acts
+    assert not [act for act in acts if act.what in ("keepalived", "conntrack-sync")]
+    assert not [act for act in acts if (act.who, act.what) == ("standby", "radvd")]
 
 
 def test_the_book_has_every_drill_as_it_is() -> None:

@@ -66,6 +66,8 @@ def _needs_standbys(act: Act) -> bool:
     """Whether an act makes no sense where nobody stands by, or stops everything there."""
     if act.what in ("keepalived", "conntrack-sync") or (act.do, act.what) == ("cut", "underlay"):
         return True
+    if (act.who, act.what) == ("standby", "radvd"):  # where there is no twin there is none
+        return True
     return (act.do, act.who, act.what) == ("cut", "active", "external")
 
 
