@@ -5,7 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from deuteron.agent.l3.conntrack_sync import progress, wire
+from deuteron.agent.l3.conntrack_sync import entries, progress, wire
+from deuteron.agent.l3.conntrack_sync.table import Table
+from deuteron.agent.system.netlink import attribute, nested
+from tests.agent.l3.conntrack_sync.test_entries import BACK, FOUR, message
 from tests.agent.l3.conntrack_sync.twins import (
     CLIENT,
     FLOATING,
@@ -128,6 +131,69 @@ def test_connections_survive(world: Scene) -> None:
             inside.sendto(b"after", (SERVER, 9))
             assert outside.recvfrom(100) == (b"after", seen)
             run(ping, netns=world.client)
+
+
+HELPER_RULES = """
+table ip helpers {
+  ct helper ftp { type "ftp" protocol tcp; }
+  chain pre { type filter hook prerouting priority mangle; tcp dport 21 ct helper set "ftp"; }
+}
+"""
+
+
+class Ftp:
+    """A control connection of FTP, through source NAT, with data connections that the server opens."""
+
+    def __init__(self, world: Scene) -> None:
+        self.world = world
+        self.control = through_snat(world, 21)
+        self.control.outgoing.sendall(b"USER me\r\n")
+        self.control.incoming.recv(100)
+
+    def fetch(self) -> bytes:
+        """Have the server connect to a port of the client; return what the client then gets."""
+        with self.world.socket(self.world.client, socket.SOCK_STREAM) as listening:
+            listening.bind((CLIENT, 0))
+            listening.listen()
+            port = listening.getsockname()[1]
+            said = f"PORT {CLIENT.replace('.', ',')},{port >> 8},{port & 255}\r\n"
+            self.control.outgoing.sendall(said.encode())
+            heard = self.control.incoming.recv(100).decode()
+            *address, high, low = heard.removeprefix("PORT ").strip().split(",")
+            assert ".".join(address) == PUBLIC, heard
+            with self.world.socket(self.world.server, socket.SOCK_STREAM) as data:
+                data.connect((PUBLIC, int(high) * 256 + int(low)))
+                data.sendall(b"a file")
+                got, _ = listening.accept()
+                with got:
+                    return got.recv(100)
+
+
+def test_helpers_go_on_where_connections_do(world: Scene) -> None:
+    for host in world.hosts:
+        run("nft -f -", netns=host.router, stdin=HELPER_RULES)
+    ftp = Ftp(world)
+    with ftp.control as control:
+        assert ftp.fetch() == b"a file"
+        _, standby = world.hosts
+        copied(standby, control)
+        assert standby.entries("dport=21", "helper=ftp")
+        for move in (world.fail_over, world.fail_back):
+            move()
+            assert ftp.fetch() == b"a file"
+
+
+def test_a_helper_that_the_kernel_lacks_keeps_no_connection_from_being_copied(bare: Scene) -> None:
+    router = bare.hosts[0].router
+    helper = nested(entries.HELPER, attribute(1, b"gopher\0"))
+    table = Table(router)
+    try:
+        for change, seconds in ((wire.NEW, 300), (wire.STATE, 400)):
+            outcome = table.apply([(change, message(17, FOUR, BACK, seconds, helper))], learn_only=False)
+            assert not outcome.failed
+            assert bare.hosts[0].seconds_left("dst=203.0.113.1") > seconds - 30
+    finally:
+        table.close()
 
 
 def test_copies_get_their_full_time_when_the_router_lives_on_them(world: Scene) -> None:

@@ -140,6 +140,29 @@ def test_tcp_is_liberal_in_both_directions() -> None:
     }
 
 
+SHIFT = nested(15, attribute(1, bytes(4)), attribute(2, bytes(4)), attribute(3, b"\0\0\0\4"))
+
+
+def test_a_copy_has_a_helper_and_what_that_has_shifted() -> None:
+    helper = nested(entries.HELPER, attribute(1, b"ftp\0"), attribute(2, b"its own affair"))
+    data = message(TCP, FOUR, BACK, extra=helper + SHIFT)
+    entry = entries.read(data)
+    copy = attributes(memoryview(entries.creation(data, entry))[4:])
+    changed = attributes(memoryview(entries.update(data, entry))[4:])
+    for found in (copy, changed):
+        assert bytes(found[entries.HELPER]) == attribute(1, b"ftp\0")
+        assert nested(15, bytes(found[15])) == SHIFT
+    plain = attributes(memoryview(entries.creation(data, entries.without_helper(entry)))[4:])
+    assert entries.HELPER not in plain
+
+
+@pytest.mark.parametrize("name", [b"", b"\0", b"x" * 16])
+def test_a_helper_needs_a_name(name: bytes) -> None:
+    data = message(TCP, FOUR, BACK, extra=nested(entries.HELPER, attribute(1, name)))
+    with pytest.raises(entries.Unusable, match="helper"):
+        entries.creation(data, entries.read(data))
+
+
 @pytest.mark.parametrize(
     ("protocol", "state", "left", "prolonged"),
     [

@@ -13,6 +13,12 @@ from deuteron.agent.system.netlink import GENERIC, attribute, attributes, nested
 
 _ORIGINAL, _REPLY, _STATUS, _PROTOCOL_STATE, _NAT_SOURCE, _TIMEOUT, _MARK = 1, 2, 3, 4, 6, 7, 8
 _NAT_DESTINATION: Final = 13
+HELPER: Final = 5
+"""The attribute that says what reads along (FTP...)."""
+_SHIFTS: Final = (15, 16)
+"""By how much sequence numbers were moved in each direction, when a helper made what was said longer."""
+_HELPER_NAME = 1
+_LONGEST_NAME = 16
 _ADDRESSES, _PROTOCOL = 1, 2
 _V4_SOURCE, _V4_DESTINATION, _V6_SOURCE, _V6_DESTINATION = 1, 2, 3, 4
 _PROTOCOL_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
@@ -85,7 +91,7 @@ def read(message: bytes) -> Attributes:
 
 def update(message: bytes, entry: Attributes) -> bytes:
     """Return the request that makes a copy that is there already as the entry says. Raises Unusable."""
-    return GENERIC.pack(message[0], 0, 0) + _raw(entry, _ORIGINAL) + _state(entry)
+    return GENERIC.pack(message[0], 0, 0) + _raw(entry, _ORIGINAL) + _helper(entry) + _state(entry)
 
 
 def creation(message: bytes, entry: Attributes) -> bytes:
@@ -99,7 +105,13 @@ def creation(message: bytes, entry: Attributes) -> bytes:
         raise Unusable("an entry without its timeout")
     inverse = nested(_REPLY, *_inverse(original))
     nat = _translations(original, reply)
-    return GENERIC.pack(message[0], 0, 0) + _raw(entry, _ORIGINAL) + inverse + _state(entry) + nat
+    parts = [_raw(entry, _ORIGINAL), inverse, _helper(entry), _state(entry), nat]
+    return GENERIC.pack(message[0], 0, 0) + b"".join(parts)
+
+
+def without_helper(entry: Attributes) -> Attributes:
+    """Return the entry as a host has to have it whose kernel lacks the helper."""
+    return {kind: value for kind, value in entry.items() if kind != HELPER}
 
 
 def deletion(message: bytes, entry: Attributes) -> bytes:
@@ -148,7 +160,21 @@ def _state(entry: Attributes) -> bytes:
         parts.append(attribute(_TIMEOUT, _SECONDS.pack(seconds)))
     if _MARK in entry:
         parts.append(attribute(_MARK, _four(entry[_MARK])))
+    parts += [_raw(entry, kind) for kind in _SHIFTS if kind in entry]
     return b"".join(parts)
+
+
+def _helper(entry: Attributes) -> bytes:
+    """Return the name of what reads along. A copy can have it from its beginning only.
+
+    Whenever it is told, the kernel has it begin anew with whatever comes next.
+    """
+    if HELPER not in entry:
+        return b""
+    name = bytes(attributes(entry[HELPER]).get(_HELPER_NAME, b"")).rstrip(b"\0")
+    if not 0 < len(name) < _LONGEST_NAME:
+        raise Unusable("a helper without a usable name")
+    return nested(HELPER, attribute(_HELPER_NAME, name + b"\0"))
 
 
 def _four(value: memoryview) -> bytes:

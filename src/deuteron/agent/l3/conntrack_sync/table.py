@@ -5,7 +5,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deuteron.agent.l3.conntrack_sync import entries
@@ -124,11 +124,8 @@ class Table:
             self._send(requests[start : start + _BATCH])
 
     def _follow(self, batch: Sequence["_Known"], outcome: "Outcome") -> None:
-        usable, requests = _built(batch, _first, outcome)
-        refused = self._send(requests)
         missing, wrong = [], []
-        for place, known in enumerate(usable):
-            code = refused.get(place, 0)
+        for known, code in self._ask(batch, _first, outcome):
             if not code:
                 outcome.count(known.change)
             elif code == errno.ENOENT:
@@ -146,11 +143,8 @@ class Table:
 
     def _create(self, batch: Sequence["_Known"], outcome: "Outcome") -> list["_Known"]:
         """Create copies; return those that are there already, or whose place is taken."""
-        usable, requests = _built(batch, _creation, outcome)
-        refused = self._send(requests)
         taken = []
-        for place, known in enumerate(usable):
-            code = refused.get(place, 0)
+        for known, code in self._ask(batch, _creation, outcome):
             if code == errno.EEXIST:
                 taken.append(known)
             elif code:
@@ -167,6 +161,27 @@ class Table:
         self._send(reply_deletions)
         for _ in self._create(usable, outcome):
             outcome.fail(errno.EEXIST)
+
+    def _ask(
+        self, batch: Iterable["_Known"], build: Callable[["_Known"], "_Request"], outcome: "Outcome"
+    ) -> list[tuple["_Known", int]]:
+        """Send what is built of each; return what the kernel says to it: 0 or an errno.
+
+        A connection whose helper is not there is copied without.
+        """
+        usable, requests = _built(batch, build, outcome)
+        refused = self._send(requests)
+        said = [(known, refused.get(place, 0)) for place, known in enumerate(usable)]
+        lacking = {
+            place
+            for place, (known, code) in enumerate(said)
+            if code == errno.EOPNOTSUPP and entries.HELPER in known.entry
+        }
+        if not lacking:
+            return said
+        plain = [_plain(said[place][0]) for place in sorted(lacking)]
+        rest = [one for place, one in enumerate(said) if place not in lacking]
+        return rest + self._ask(plain, build, outcome)
 
     def _send(self, requests: Sequence["_Request"]) -> dict[int, int]:
         """Send requests; return the errno of those that were refused, by their place."""
@@ -218,6 +233,11 @@ class _Known:
     change: int
     message: bytes
     entry: entries.Attributes
+
+
+def _plain(known: _Known) -> _Known:
+    """Return what to make where the kernel lacks the helper."""
+    return replace(known, entry=entries.without_helper(known.entry))
 
 
 def _first(known: _Known) -> _Request:
