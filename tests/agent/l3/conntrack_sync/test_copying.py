@@ -1,7 +1,8 @@
 import itertools
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -150,8 +151,11 @@ class Ftp:
         self.control.outgoing.sendall(b"USER me\r\n")
         self.control.incoming.recv(100)
 
-    def fetch(self) -> bytes:
-        """Have the server connect to a port of the client; return what the client then gets."""
+    def fetch(self, meanwhile: Callable[[int], None] = lambda _: None) -> bytes:
+        """Have the server connect to a port of the client; return what the client then gets.
+
+        `meanwhile` is called when the server was told to which port and has not begun.
+        """
         with self.world.socket(self.world.client, socket.SOCK_STREAM) as listening:
             listening.bind((CLIENT, 0))
             listening.listen()
@@ -159,10 +163,13 @@ class Ftp:
             said = f"PORT {CLIENT.replace('.', ',')},{port >> 8},{port & 255}\r\n"
             self.control.outgoing.sendall(said.encode())
             heard = self.control.incoming.recv(100).decode()
-            *address, high, low = heard.removeprefix("PORT ").strip().split(",")
-            assert ".".join(address) == PUBLIC, heard
+            word, where = heard.split()
+            *address, high, low = where.split(",")
+            assert (word, ".".join(address)) == ("PORT", PUBLIC)
+            out = int(high) * 256 + int(low)
+            meanwhile(out)
             with self.world.socket(self.world.server, socket.SOCK_STREAM) as data:
-                data.connect((PUBLIC, int(high) * 256 + int(low)))
+                data.connect((PUBLIC, out))
                 data.sendall(b"a file")
                 got, _ = listening.accept()
                 with got:
@@ -178,8 +185,14 @@ def test_helpers_go_on_where_connections_do(world: Scene) -> None:
         _, standby = world.hosts
         copied(standby, control)
         assert standby.entries("dport=21", "helper=ftp")
-        for move in (world.fail_over, world.fail_back):
-            move()
+        for move, closed in ((world.fail_over, standby), (world.fail_back, world.hosts[0])):
+
+            def expected(port: int, move: Callable[[], None] = move, closed: Host = closed) -> None:
+                listing = partial(run, "conntrack -L expect", netns=closed.router)
+                wait_for(lambda: f"dport={port} " in listing(), what=f"{closed.index} expects {port}")
+                move()
+
+            assert ftp.fetch(expected) == b"a file"
             assert ftp.fetch() == b"a file"
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deuteron.agent.l3.conntrack_sync import entries, wire
+from deuteron.agent.l3.conntrack_sync import entries, expectations, wire
 from deuteron.agent.l3.conntrack_sync.outbox import Outbox
 from deuteron.agent.system.netlink import attribute, attributes, nested
 
@@ -238,6 +238,28 @@ def test_an_outbox_remembers_a_beginning_and_the_state_of_tcp() -> None:
     assert change == wire.NEW
     assert bytes(entry[TIMEOUT]) == struct.pack("!I", 200)
     assert bytes(attributes(attributes(entry[PROTOCOL_STATE])[1])[1]) == b"\3"
+
+
+def test_what_is_expected_is_told_behind_the_connection() -> None:
+    outbox = Outbox()
+    outbox.add(wire.EXPECTED, b"expected")
+    assert outbox
+    outbox.add(wire.STATE, FLOWS[0])
+    assert [change for change, _ in outbox.take()] == [wire.STATE, wire.EXPECTED]
+    assert not outbox
+
+
+def test_an_expectation_is_of_its_connection_and_has_no_helper() -> None:
+    ends = {kind: direction(kind, TCP, FOUR) for kind in (1, 2, 3)}
+    rest = attribute(4, b"\0\0\1\x2c") + attribute(6, b"ftp\0") + attribute(8, b"\0\0\0\0")
+    data = b"\2\0\0\0" + b"".join(ends.values()) + rest
+    asked = attributes(memoryview(expectations.question(data))[4:])
+    assert {kind: read(value) for kind, value in asked.items()} == {ORIGINAL: FOUR}
+    assert set(attributes(memoryview(expectations.creation(data))[4:])) == {1, 2, 3, 8}
+    for lacking in ends:
+        less = b"\2\0\0\0" + b"".join(one for kind, one in ends.items() if kind != lacking)
+        with pytest.raises(entries.Unusable, match="expected"):
+            expectations.creation(less)
 
 
 def test_a_connection_that_ended_and_began_again_is_told_as_both() -> None:

@@ -9,7 +9,10 @@ from deuteron.agent.l3.conntrack_sync import wire
 
 NUMBERS = st.integers(0, 2**32 - 1)
 CHANGES = st.lists(
-    st.tuples(st.sampled_from([wire.NEW, wire.STATE, wire.GONE]), st.binary(max_size=1500).filter(wire.fits))
+    st.tuples(
+        st.sampled_from([wire.NEW, wire.STATE, wire.GONE, wire.EXPECTED]),
+        st.binary(max_size=1500).filter(wire.fits),
+    )
 )
 
 

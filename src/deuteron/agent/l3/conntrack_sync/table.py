@@ -4,16 +4,18 @@ import errno
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deuteron.agent.l3.conntrack_sync import entries
-from deuteron.agent.l3.conntrack_sync.wire import GONE, NEW, STATE, Change
+from deuteron.agent.l3.conntrack_sync import entries, expectations
+from deuteron.agent.l3.conntrack_sync.wire import EXPECTED, GONE, NEW, STATE, Change
 from deuteron.agent.system import netlink, netns
 
 _NEW, _GET, _DELETE = (1 << 8 | number for number in (0, 1, 2))
-_ON_NEW, _ON_CHANGE, _ON_END = 1, 2, 4
+_EXPECT = 2 << 8
+_ON_NEW, _ON_CHANGE, _ON_END, _ON_EXPECTED = 1, 2, 4, 8
+_EVENTS = _ON_NEW | _ON_CHANGE | _ON_END | _ON_EXPECTED
 _F_CREATE_ONLY = netlink.F_REQUEST | netlink.F_CREATE | netlink.F_EXCL
 _EVENTS_BUFFER = 8 << 20
 """Bytes: some 25 000 events that wait while this process is not scheduled."""
@@ -69,7 +71,7 @@ class Table:
         """Hear what happens from now on; return what to wait for. Raises OSError."""
         if self.events is None:
             with netns.entered(self.namespace):
-                self.events = netlink.open_socket(_ON_NEW | _ON_CHANGE | _ON_END, _EVENTS_BUFFER)
+                self.events = netlink.open_socket(_EVENTS, _EVENTS_BUFFER)
             self.events.setblocking(False)
         return self.events
 
@@ -101,6 +103,8 @@ class Table:
                 yield GONE, data[16:length]
             elif kind == _NEW:
                 yield (NEW if flags & netlink.F_CREATE else STATE), data[16:length]
+            elif kind == _EXPECT:
+                yield from self._expectation(data[16:length])
 
     def apply(self, changes: Sequence[Change], learn_only: bool) -> "Outcome":
         """Make the table follow changes; with `learn_only`, add what is not known and leave the rest.
@@ -109,11 +113,13 @@ class Table:
         """
         outcome = Outcome()
         for start in range(0, len(changes), _BATCH):
-            batch = _understood(changes[start : start + _BATCH], outcome)
+            part = changes[start : start + _BATCH]
+            batch = _understood((one for one in part if one[0] != EXPECTED), outcome)
             if learn_only:
                 self._create([known for known in batch if known.change != GONE], outcome)
             else:
                 self._follow(batch, outcome)
+                self._expect((message for change, message in part if change == EXPECTED), outcome)
         return outcome
 
     def prolong(self, page: Iterable[Change]) -> None:
@@ -122,6 +128,32 @@ class Table:
         requests = [(_NEW, netlink.F_REQUEST, request) for request in wanted if request]
         for start in range(0, len(requests), _BATCH):
             self._send(requests[start : start + _BATCH])
+
+    def _expectation(self, message: bytes) -> Iterator[Change]:
+        """Yield that a connection is expected, and how the one is now that asked for it.
+
+        Nothing else tells by how much its helper has moved sequence numbers.
+        """
+        try:
+            question = expectations.question(message)
+        except entries.Unusable:
+            return
+        self._requests.send(netlink.message(_GET, netlink.F_REQUEST, 0, question))
+        yield from [(STATE, bytes(found)) for kind, _, found in self._answers() if kind == _NEW]
+        yield EXPECTED, message
+
+    def _expect(self, messages: Iterable[bytes], outcome: "Outcome") -> None:
+        requests = []
+        for message in messages:
+            try:
+                requests.append(
+                    (_EXPECT, netlink.F_REQUEST | netlink.F_CREATE, expectations.creation(message))
+                )
+            except entries.Unusable as error:
+                outcome.failed[str(error)] += 1
+        for code in self._send(requests).values():
+            if code not in (errno.EBUSY, errno.EOPNOTSUPP):  # another has its place; the helper is not there
+                outcome.fail(code)
 
     def _follow(self, batch: Sequence["_Known"], outcome: "Outcome") -> None:
         missing, wrong = [], []
@@ -189,15 +221,18 @@ class Table:
             return {}
         data = [netlink.message(*request[:2], place, request[2]) for place, request in enumerate(requests)]
         self._requests.send(b"".join(data))  # the kernel is done with them when this returns
-        refused: dict[int, int] = {}
+        errors = [one for one in self._answers() if one[0] == netlink.TYPE_ERROR]
+        return {place: netlink.error_code(payload) for _, place, payload in errors}
+
+    def _answers(self) -> Iterator[tuple[int, int, memoryview]]:
+        """Yield what the kernel says: type, place of the request, message."""
         while True:
             try:
                 answer = self._requests.recv(_PAGE)
             except BlockingIOError:
-                return refused
+                return
             for kind, place, _, payload in netlink.messages(answer):
-                if kind == netlink.TYPE_ERROR:
-                    refused[place] = netlink.error_code(payload)
+                yield kind, place, payload
 
 
 _Request = tuple[int, int, bytes]

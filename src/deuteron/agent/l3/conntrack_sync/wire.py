@@ -16,15 +16,15 @@ MAGIC = 0xDC01
 
 ENTRIES, ASK, DONE = 1, 2, 3
 """Entries follow; "send me all there is"; "that was all there is"."""
-NEW, STATE, GONE = 1, 2, 3
-"""A connection has begun; is so now; has ended."""
+NEW, STATE, GONE, EXPECTED = 1, 2, 3, 4
+"""A connection has begun; is so now; has ended. Its helper expects another one."""
 
 _HEADER = struct.Struct("=HBxIII")
 _ENTRY = struct.Struct("=HBx")
 _LARGEST = LIMIT - _HEADER.size - _ENTRY.size
 
 Change = tuple[int, bytes]
-"""NEW, STATE or GONE, and the kernel's message without its header."""
+"""What happened, and the kernel's message without its header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def entries(body: memoryview) -> list[Change]:
             raise ValueError("an entry is cut off")
         length, change = _ENTRY.unpack_from(body, offset)
         offset += _ENTRY.size
-        if offset + length > len(body) or change not in (NEW, STATE, GONE):
+        if offset + length > len(body) or change not in (NEW, STATE, GONE, EXPECTED):
             raise ValueError("an entry is cut off or unknown")
         found.append((change, bytes(body[offset : offset + length])))
         offset += length
