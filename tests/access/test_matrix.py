@@ -8,6 +8,7 @@ import pytest
 from deuteron.resources import registry
 from deuteron.resources.resource import Resource
 from tests.access.conftest import ONE, OTHER, User, Users
+from tests.api.conftest import Answer
 
 OK, UNSEEN, REFUSED = "ok", "not found", "forbidden"
 _SAID = {200: OK, 201: OK, 204: OK, 404: UNSEEN, 403: REFUSED}
@@ -374,6 +375,22 @@ def test_a_floating_ip_is_for_ports_of_its_own_project(users: Users) -> None:
     assert (refused.status, refused.error) == (400, "BadRequest")
     assert "different project" in refused.message
     assert users.admin.put(path, body).status != 400, "an administrator may"
+
+
+def test_a_floating_ip_goes_by_routers_that_one_sees(users: Users) -> None:
+    things = _things(users)
+    gateway = {"network_id": things.ids["external network"]}
+    theirs = users.stranger.make("router", external_gateway_info=gateway)["id"]
+    path = f"/floatingips/{things.ids['floatingip']}"
+
+    def by(user: User, router: str) -> Answer:
+        return user.put(path, {"floatingip": {"port_id": things.ids["port"], "router_id": router}})
+
+    refused = by(users.member, theirs)
+    assert (refused.status, refused.error) == (404, "RouterNotFound")
+    assert by(users.member, things.ids["router"]).status == 200
+    assert by(users.reader, things.ids["router"]).status == 403
+    assert by(users.admin, theirs).body["floatingip"]["router_id"] == theirs
 
 
 def test_agents_and_v1_are_the_administrators(users: Users) -> None:

@@ -101,6 +101,62 @@ def test_it_needs_a_router_on_the_way(api: Client, topology: Topology) -> None:
     assert api.get("/ports?device_owner=network:floatingip").body["ports"] == []
 
 
+@pytest.fixture
+def behind(api: Client, topology: Topology) -> dict[str, Any]:
+    """A port behind a second router, which leads to the first one by a network between them."""
+    inner = api.make("network")["id"]
+    leaf = api.make("subnet", network_id=inner, ip_version=4, cidr="10.5.0.0/24")["id"]
+    second = api.make("router", ha=False)["id"]
+    between = api.make("port", network_id=topology.network, fixed_ips=[{"ip_address": "10.0.0.5"}])["id"]
+    for interface in ({"subnet_id": leaf}, {"port_id": between}):
+        assert api.put(f"/routers/{second}/add_router_interface", interface).status == 200
+    return api.make("port", network_id=inner)
+
+
+def test_a_router_that_is_named_leads_to_a_port_behind_another(
+    api: Client, topology: Topology, behind: dict[str, Any]
+) -> None:
+    named = {"port_id": behind["id"], "router_id": topology.router}
+    floating = _floating(api, topology, **named)
+    assert floating["router_id"] == topology.router
+    assert floating["fixed_ip_address"] == behind["fixed_ips"][0]["ip_address"]
+    assert floating["status"] == "ACTIVE"
+    assert _put(api, floating, description="d").body["floatingip"]["router_id"] == topology.router
+    assert _put(api, floating, router_id=None).error == "ExternalGatewayForFloatingIPNotFound"
+    near = _port(api, topology)["id"]
+    assert _put(api, floating, port_id=near).body["floatingip"]["router_id"] == topology.router
+    assert _put(api, floating, **named).body["floatingip"]["port_id"] == behind["id"]
+    gone = api.put(f"/routers/{topology.router}", {"router": {"external_gateway_info": None}})
+    assert (gone.status, gone.error) == (409, "RouterExternalGatewayInUseByFloatingIp")
+    free = _put(api, floating, port_id=None).body["floatingip"]
+    assert free["port_id"] is free["router_id"] is None
+
+
+def test_a_router_that_is_named_moves_what_another_translated(api: Client, topology: Topology) -> None:
+    port = _port(api, topology)["id"]
+    floating = _floating(api, topology, port_id=port)
+    gateway = {"network_id": topology.external}
+    other = api.make("router", ha=False, external_gateway_info=gateway)["id"]
+    moved = _put(api, floating, router_id=other).body["floatingip"]
+    assert (moved["router_id"], moved["port_id"]) == (other, port)
+    assert _put(api, floating, router_id=None).body["floatingip"]["router_id"] == topology.router
+
+
+def test_what_a_router_that_is_named_must_be(api: Client, topology: Topology, behind: dict[str, Any]) -> None:
+    def tried(**values: Any) -> tuple[int, str]:
+        return api.refused("floatingip", floating_network_id=topology.external, **values)
+
+    unknown, lone = "11111111-1111-4111-8111-111111111111", api.make("router", ha=False)["id"]
+    assert tried(port_id=behind["id"], router_id=unknown) == (404, "RouterNotFound")
+    assert tried(port_id=behind["id"], router_id=lone) == (409, "FloatingIPRouterHasNoGateway")
+    assert tried(router_id=topology.router)[0] == 400
+    assert tried(port_id=behind["id"], router_id="r")[0] == 400
+    floating = _floating(api, topology)
+    assert _put(api, floating, router_id=topology.router).status == 400
+    assert _put(api, floating, router_id=None).body["floatingip"]["router_id"] is None
+    assert api.get("/ports?device_owner=network:floatingip").body["ports"][1:] == []
+
+
 def test_a_fixed_ip_has_one_floating_ip(api: Client, topology: Topology) -> None:
     port = _port(api, topology)["id"]
     _floating(api, topology, port_id=port)

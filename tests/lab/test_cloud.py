@@ -36,6 +36,9 @@ loopback = ["198.51.100.1/32"]
 """
 
 
+PING = "for n in $(seq 60); do ping -c1 -W1 {} && exit; sleep 0.2; done; exit 1"
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     path = tmp_path_factory.mktemp("lab") / "small.toml"
@@ -54,6 +57,17 @@ def api(small: Command) -> Client:
     network = client.create("network", name="blue")
     client.create("subnet", network_id=network["id"], ip_version=4, cidr="10.1.0.0/24")
     return client
+
+
+@pytest.fixture(scope="module")
+def internet(api: Client) -> str:
+    """The network that the outside host is on."""
+    flat = {"provider:network_type": "flat", "provider:physical_network": "external", "router:external": True}
+    external = str(api.create("network", name="internet", **flat)["id"])
+    pool = [{"start": "203.0.113.100", "end": "203.0.113.199"}]
+    more = {"network_id": external, "ip_version": 4, "enable_dhcp": False, "allocation_pools": pool}
+    api.create("subnet", cidr="203.0.113.0/24", gateway_ip="203.0.113.1", **more)
+    return external
 
 
 def test_up_returns_when_all_agents_are_alive(api: Client) -> None:
@@ -108,29 +122,47 @@ def test_vlans_of_one_wire_do_not_hear_each_other(small: Command, api: Client) -
         small.ok("destroy", name)
 
 
-def test_a_router_leads_out_of_a_vlan_on_the_wire_that_it_came_by(small: Command, api: Client) -> None:
+def test_a_router_leads_out_of_a_vlan_on_the_wire_that_it_came_by(
+    small: Command, api: Client, internet: str
+) -> None:
     tags = {"network_type": "vlan", "physical_network": "external", "minimum": 9, "maximum": 9}
     api.post("/v2.0/network_segment_ranges", {"network_segment_range": tags})
-    flat = {"provider:network_type": "flat", "provider:physical_network": "external", "router:external": True}
-    external = api.create("network", name="internet", **flat)["id"]
-    pool = [{"start": "203.0.113.100", "end": "203.0.113.199"}]
-    more = {"network_id": external, "ip_version": 4, "enable_dhcp": False, "allocation_pools": pool}
-    api.create("subnet", cidr="203.0.113.0/24", gateway_ip="203.0.113.1", **more)
     kind = {"provider:network_type": "vlan", "provider:physical_network": "external"}
     network = api.create("network", name="office", **kind, **{"provider:segmentation_id": 9})["id"]
     subnet = api.create("subnet", network_id=network, ip_version=4, cidr="10.9.0.0/24")["id"]
-    router = api.create("router", ha=False, external_gateway_info={"network_id": external})["id"]
+    router = api.create("router", ha=False, external_gateway_info={"network_id": internet})["id"]
     api.put(f"/v2.0/routers/{router}/add_router_interface", {"subnet_id": subnet})
     small.ok("boot", "desk", "--host", "compute1", "--network", "office")
     (port,) = api.get("/v2.0/ports", name="desk")["ports"]
-    ping = "for n in $(seq 60); do ping -c1 -W1 {} && exit; sleep 0.2; done; exit 1"
-    small.inside("desk", ping.format("198.51.100.1"))
-    floating = api.create("floatingip", floating_network_id=external, port_id=port["id"])
-    small.inside("outside", ping.format(floating["floating_ip_address"]))
+    small.inside("desk", PING.format("198.51.100.1"))
+    floating = api.create("floatingip", floating_network_id=internet, port_id=port["id"])
+    small.inside("outside", PING.format(floating["floating_ip_address"]))
     seen = json.loads(small.inside("net1", "ip -j link show"))
     bridges = {link["ifname"]: link.get("master") for link in seen}
     assert bridges[f"vlan{network[:11]}"] == f"brq{network[:11]}"
     small.ok("destroy", "desk")
+
+
+def test_a_floating_ip_of_an_instance_behind_two_routers(small: Command, api: Client, internet: str) -> None:
+    between = api.create("network", name="between")["id"]
+    subnet = api.create("subnet", network_id=between, ip_version=4, cidr="10.8.0.0/24")["id"]
+    leading = api.create("port", network_id=between, fixed_ips=[{"ip_address": "10.8.0.9"}])["id"]
+    first = api.create("router", ha=False, external_gateway_info={"network_id": internet})["id"]
+    second = api.create("router", ha=False)["id"]
+    for router, interface, destination, hop in (
+        (first, {"subnet_id": subnet}, "10.1.0.0/24", "10.8.0.9"),
+        (second, {"port_id": leading}, "0.0.0.0/0", "10.8.0.1"),
+    ):
+        api.put(f"/v2.0/routers/{router}/add_router_interface", interface)
+        route = {"destination": destination, "nexthop": hop}
+        api.put(f"/v2.0/routers/{router}", {"router": {"routes": [route]}})
+    own = api.find("network", "blue")["subnets"][0]
+    api.put(f"/v2.0/routers/{second}/add_router_interface", {"subnet_id": own})
+    small.ok("boot", "inner", "--host", "compute1", "--network", "blue")
+    (port,) = api.get("/v2.0/ports", name="inner")["ports"]
+    floating = api.create("floatingip", floating_network_id=internet, port_id=port["id"], router_id=first)
+    small.inside("outside", PING.format(floating["floating_ip_address"]))
+    small.ok("destroy", "inner")
 
 
 def test_the_api_keeps_its_address_when_its_host_loses_power(small: Command, api: Client) -> None:

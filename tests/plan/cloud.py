@@ -301,7 +301,7 @@ _DISTRIBUTED: list[s.Row] = [
     ),
     s.Port(id="p4", network="n2", mac="e", device_id="i1", host="h1", fixed_ips=(("s2", "10.0.0.7"),)),
     s.Port(id="p5", network="n3", mac="f", host="h1", device_owner=owners.AGENT_GATEWAY),
-    s.Port(id="p6", network="n2", mac="g", device_id="r1", **_inside),
+    s.Port(id="p6", network="n2", mac="g", device_id="r1", fixed_ips=(("s2", "10.0.0.8"),), **_inside),
     s.FloatingIP(id="f1", floating_ip="203.0.113.9", router="r1", port="p4", fixed_ip="10.0.0.7"),
 ]
 distributed = [Change(type(row), row.id, row) for row in _DISTRIBUTED]

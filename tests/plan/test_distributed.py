@@ -319,11 +319,29 @@ def told(state: State) -> dict[str, tuple[bool, str]]:
     }
 
 
+def test_a_floating_ip_of_a_router_that_is_not_on_its_ports_subnet_is_served_centrally(state: State) -> None:
+    plans = Plans(state, "example.org")
+    for host in HOSTS:
+        plans.follow(host)
+    assert "floatingip/f1" in plan(state, "c1")
+    interface = port_of(state, "qb4")
+    deltas = plans.apply([Change(s.Port, "qb4", None)])
+    assert deltas["c1"]["floatingip/f1"] is None, "though the host has the router for its other interfaces"
+    central = deltas["net1"]["floatingip/f1"]
+    assert isinstance(central, u.FloatingIP)
+    assert not central.distributed
+    assert not central.silent
+    assert "distributedrouter/r" in plan(state, "c1")
+    back = plans.apply([Change(s.Port, "qb4", interface)])
+    assert isinstance(back["c1"]["floatingip/f1"], u.FloatingIP)
+
+
 facts = st.builds(
     floating.Facts,
     distributed=st.booleans(),
     bound=st.sampled_from(["", "h"]),
     own=st.booleans(),
+    near=st.booleans(),
     carries=st.booleans(),
     agent_mode=st.sampled_from(["legacy", "dvr", "dvr_snat", "dvr_no_external"]),
     physical_network=st.sampled_from([None, "x"]),
@@ -352,6 +370,15 @@ AT = st.sampled_from(["", *HOSTS])
     gateways={"c1"},
     bound="c1",
     waiting={"c2"},
+    own=True,
+)
+@example(
+    rung=Rung.READY,
+    modes=HOSTS,
+    without_external=set(),
+    gateways={"net1"},
+    bound="net1",
+    waiting=set(),
     own=True,
 )
 def test_each_floating_ip_has_one_place(
@@ -391,7 +418,11 @@ def test_each_floating_ip_has_one_place(
     silent = [host for host, unit in units_of.items() if unit.waiting]
     row_f = state.floating_ips.get("f1")
     assert row_f is not None
-    assert local == [host for host in HOSTS if host == distributed.floats_on(state, row_f)]
+    # Who carries both parts serves it by the one that answers.
+    both = ("net1", "net2") if rung <= Rung.READY else ()
+    assert local == [
+        host for host in HOSTS if host == distributed.floats_on(state, row_f) and host not in both
+    ]
     assert len(local) <= 1
     if not local or rung <= Rung.FLOATING:
         assert {"net1", "net2"} - {*local, *silent} <= set(central)
@@ -409,7 +440,7 @@ def test_each_floating_ip_has_one_place(
 @given(facts)
 def test_a_floating_ip_is_on_its_host_only_if_all_is_there(found: floating.Facts) -> None:
     place = floating.locate(found)
-    needed = (found.distributed, found.bound, found.own, found.carries, found.prepared)
+    needed = (found.distributed, found.bound, found.own, found.near, found.carries, found.prepared)
     attached = found.physical_network is None or found.physical_network in found.physical_networks
     assert (place.host is not None) == (all(needed) and attached and found.agent_mode != "dvr_no_external")
     assert place.reason

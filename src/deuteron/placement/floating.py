@@ -53,6 +53,7 @@ def known(tx: Tx, *conditions: Any) -> list[Known]:
     hosts = {row.name: row for row in tx.execute(select(host))}
     ways = set(present(tx))
     own = _fixed_ips(tx, (row.port_id for row in found))
+    near = _subnets(tx, (row.router_id for row in found))
     waiting = _waiting(tx, (row.port_id for row in found))
 
     def facts(row: Any, name: str) -> floating.Facts:
@@ -62,6 +63,7 @@ def known(tx: Tx, *conditions: Any) -> list[Known]:
             distributed=floats_at_hosts(row.rung),
             bound=name,
             own=row.fixed_ip_address in own[row.port_id],
+            near=own[row.port_id].get(row.fixed_ip_address) in near[row.router_id],
             carries=mode in DVR_MODES,
             agent_mode=mode,
             physical_network=row.provider_physical_network,
@@ -82,12 +84,24 @@ def known(tx: Tx, *conditions: Any) -> list[Known]:
     ]
 
 
-def _fixed_ips(tx: Tx, ports: Iterable[str]) -> Mapping[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+def _fixed_ips(tx: Tx, ports: Iterable[str]) -> Mapping[str, dict[str, str]]:
+    """Return address -> subnet of each port."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
     for part in rows.chunks(sorted(set(ports))):
-        mine = select(fixed_ip.c.port_id, fixed_ip.c.ip_address).where(fixed_ip.c.port_id.in_(part))
-        for row in tx.execute(mine):
-            found[row.port_id].add(row.ip_address)
+        for row in tx.execute(select(fixed_ip).where(fixed_ip.c.port_id.in_(part))):
+            found[row.port_id][row.ip_address] = row.subnet_id
+    return found
+
+
+def _subnets(tx: Tx, routers: Iterable[str]) -> Mapping[str, set[str]]:
+    """Return the subnets on which each router has an interface."""
+    found: dict[str, set[str]] = defaultdict(set)
+    c = port.resource.table.c
+    joined = select(c.device_id, fixed_ip.c.subnet_id).join(fixed_ip, fixed_ip.c.port_id == c.id)
+    for part in rows.chunks(sorted(set(routers))):
+        mine = (c.device_id.in_(part), c.device_owner.in_(owners.ROUTER_INTERFACES))
+        for row in tx.execute(joined.where(*mine)):
+            found[row.device_id].add(row.subnet_id)
     return found
 
 

@@ -169,6 +169,7 @@ def _floats_if_at(state: State, row: FloatingIP, port: Port, name: str) -> str |
         distributed=floats_at_hosts(router_row.rung),
         bound=name,
         own=any(address == row.fixed_ip for _, address in port.fixed_ips),
+        near=_is_near(state, router_row.id, port, row.fixed_ip),
         carries=name in state.parts_at.hosts.get(router_row.id, ()),
         agent_mode=host.agent_mode if host else "legacy",
         physical_network=network.physical_network if network else "",
@@ -176,6 +177,12 @@ def _floats_if_at(state: State, row: FloatingIP, port: Port, name: str) -> str |
         prepared=any(one.network == external for one in state.ports.by("agent_gateway", name)),
     )
     return floating.locate(facts).host
+
+
+def _is_near(state: State, router_id: str, port: Port, address: str | None) -> bool:
+    homes = {subnet for subnet, own in port.fixed_ips if own == address}
+    interfaces = (one for one in state.ports.by("router", router_id) if one.is_interface)
+    return any(subnet in homes for one in interfaces for subnet, _ in one.fixed_ips)
 
 
 def is_answered_here(state: State, host: str, router_id: str) -> bool:

@@ -12,6 +12,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The host that its port is bound to, "" for none."""
     own: bool = True
     """Whether its fixed IP is the port's."""
+    near: bool = True
+    """Whether its router has an interface on the subnet of that fixed IP."""
     carries: bool = False
     """Whether that host carries a distributed part of the router."""
     agent_mode: str = "legacy"
@@ -48,6 +50,8 @@ def suitable(facts: Facts) -> Place:
         return Place(None, "its port is not bound to any host")
     if not facts.own:
         return Place(None, "its fixed IP is not the port's own")
+    if not facts.near:
+        return Place(None, "its router has no interface on the subnet of its fixed IP")
     if not facts.carries and not facts.agent_mode:
         return Place(None, f"{host} has no agent with the role l3: it carries no part of the router")
     if not facts.carries:

@@ -230,6 +230,8 @@ def _router_port(state: State, row: Port) -> Iterator[Place]:
     if row.is_interface:
         for host in state.parts_at.hosts.get(row.device_id, ()):
             yield from ((host, f"neighbour/{port.id}") for port in state.ports.by("network", row.network))
+        for floating_ip in state.floating_ips.by("router", row.device_id):
+            yield from _floats(state, floating_ip)
 
 
 def _floating_gateways(state: State, network: str) -> Iterator[Place]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import UniqueConstraint, select
 
-from deuteron.resources import network, owners, port, router, rows, subnet
+from deuteron.resources import network, owners, port, router, router_gateway, rows, subnet
 from deuteron.resources.address_types import IP
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
@@ -17,11 +17,14 @@ from deuteron.resources.l3_errors import (
     ExternalIpAddressExhausted,
     FloatingIPNotFound,
     FloatingIPPortAlreadyAssociated,
+    FloatingIPRouterHasNoGateway,
 )
 from deuteron.resources.resource import Alias, Extension, Item, Resource
 from deuteron.resources.types import DERIVED, DNS_DOMAIN, DNS_NAME, UUID, line
 
 _UNASSOCIATED = {"port_id": None, "fixed_ip_address": None, "router_id": None, "status": "DOWN"}
+_ASSOCIATION = ("port_id", "fixed_ip_address", "router_id")
+"""What a request may say of it."""
 _TOGETHER = (("dns_name", "dns_domain"), ("dns_domain", "dns_name"))
 
 
@@ -49,11 +52,12 @@ def create(call: Call, values: Item) -> Item:
 
 def update(call: Call, row: Item, changes: Item) -> Item:
     """Change a floating IP: associate it, or with port_id null dissociate it."""
-    if "port_id" in changes or "fixed_ip_address" in changes:
-        wanted = dict(changes)
-        wanted.setdefault("port_id", row["port_id"])
-        if wanted["port_id"] or row["port_id"] or wanted.get("fixed_ip_address"):
-            changes = {**changes, **_association(call, row, wanted)}
+    said = {name: value for name, value in changes.items() if name in _ASSOCIATION}
+    if said:
+        wanted = {"port_id": row["port_id"], **said}
+        changes = {name: value for name, value in changes.items() if name not in said}
+        if row["port_id"] or any(wanted.values()):
+            changes.update(_association(call, row, wanted))
     return rows.change(call, resource, row, changes)
 
 
@@ -84,10 +88,12 @@ def _own_port(call: Call, values: Item) -> Item:
 
 def _association(call: Call, floating: Item, wanted: Mapping[str, Any]) -> Item:
     """Return what to store for this association: the fixed IP and the router that leads to it."""
-    port_id, address = wanted.get("port_id"), wanted.get("fixed_ip_address")
+    port_id, address, named = wanted.get("port_id"), wanted.get("fixed_ip_address"), wanted.get("router_id")
     if port_id is None:
         if address is not None:
             raise _bad("fixed_ip_address cannot be specified without a port_id")
+        if named is not None:
+            raise _bad("router_id cannot be specified without a port_id")
         return dict(_UNASSOCIATED)
     inner = port.get(call, port_id, lock=True)
     if inner["device_owner"].startswith("network:") or inner["device_owner"].startswith("neutron:"):
@@ -99,10 +105,13 @@ def _association(call: Call, floating: Item, wanted: Mapping[str, Any]) -> Item:
         )
     fixed = _fixed_ip(inner, address)
     _refuse_second(call, floating, inner, fixed["ip_address"])
+    external_id = floating["floating_network_id"]
     return {
         "port_id": port_id,
         "fixed_ip_address": fixed["ip_address"],
-        "router_id": router_to(call, inner, fixed["subnet_id"], floating["floating_network_id"]),
+        "router_id": _with_gateway(call, named, external_id)
+        if named
+        else router_to(call, inner, fixed["subnet_id"], external_id),
         "status": "ACTIVE",
     }
 
@@ -145,6 +154,17 @@ def _refuse_second(call: Call, floating: Item, inner: Item, address: str) -> Non
             fixed_ip=address,
             net_id=floating["floating_network_id"],
         )
+
+
+def _with_gateway(call: Call, router_id: str, external_id: str) -> str:
+    """Return a router that a caller names: how it gets to the fixed IP is the caller's business.
+
+    Raises RouterNotFound, FloatingIPRouterHasNoGateway. The router's row is locked.
+    """
+    row = rows.get(call, router.resource, router_id, lock=True)
+    if not any(one["network_id"] == external_id for one in router_gateway.of(call, router_id)):
+        raise FloatingIPRouterHasNoGateway(router_id=router_id, network_id=external_id)
+    return str(row["id"])
 
 
 def router_to(call: Call, inner: Item, subnet_id: str, external_id: str) -> str:
@@ -266,7 +286,15 @@ resource = Resource(
             on_delete="SET NULL",
         ),
         "fixed_ip_address": Attr(type=IP, default=None, post=True, put=True, nullable=True),
-        "router_id": Attr(type=UUID, default=None, nullable=True, references="router.id", index=True),
+        "router_id": Attr(
+            type=UUID,
+            default=None,
+            post=True,
+            put=True,
+            nullable=True,
+            references="router.id",
+            index=True,
+        ),
         "status": Attr(type=line(16), default="DOWN"),
         "dns_name": Attr(type=DNS_NAME, default="", post=True),
         "dns_domain": Attr(type=DNS_DOMAIN, default="", post=True),
@@ -299,5 +327,10 @@ DECLARES = (
         alias="fip-port-details",
         name="Floating IP Port Details Extension",
         description="What is known of a floating IP's port",
+    ),
+    Alias(
+        alias="floating-ip-router-writable",
+        name="Floating IP Router (writable)",
+        description="Which router translates a floating IP, where it leads to the fixed IP by others",
     ),
 )

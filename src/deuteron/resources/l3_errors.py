@@ -130,6 +130,12 @@ class ExternalGatewayForFloatingIPNotFound(NotFound):
     )
 
 
+class FloatingIPRouterHasNoGateway(Conflict):
+    """`router_id`, `network_id`."""
+
+    message = "Router {router_id} has no external gateway on network {network_id}."
+
+
 class PortForwardingNotFound(NotFound):
     """`id`."""
 
