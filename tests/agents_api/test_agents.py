@@ -63,10 +63,10 @@ def test_who_carries_what(three: Cloud) -> None:
     three.until(lambda: len(three.api.get(f"/networks/{topology.network}/dhcp-agents").body["agents"]) == 2)
     serving = three.api.get(f"/networks/{topology.network}/dhcp-agents").body["agents"][0]
     networks = three.api.get(f"/agents/{serving['id']}/dhcp-networks").body["networks"]
-    assert {"id": topology.network} in networks
+    assert three.api.shown("network", topology.network) in networks, "all that is known of it"
     l3 = three.api.get("/agents?host=net1&agent_type=L3%20agent").body["agents"][0]["id"]
-    assert [one["id"] for one in three.api.get(f"/agents/{l3}/l3-routers").body["routers"]] == [
-        topology.router
+    assert three.api.get(f"/agents/{l3}/l3-routers").body["routers"] == [
+        three.api.shown("router", topology.router)
     ]
     assert three.api.shown("router", topology.router)["availability_zones"] == ["nova"]
     assert three.api.get(f"/agents/{l3}/dhcp-networks").status == 404
@@ -94,7 +94,7 @@ def test_networks_are_scheduled_by_hand_as_in_neutron(three: Cloud) -> None:
     added = three.api.post(path, {"network_id": network})
     assert (added.status, added.body) == (201, None)
     assert serving(three, network) == set(three.agents), "it is shown at once"
-    assert {"id": network} in three.api.get(path).body["networks"]
+    assert network in [one["id"] for one in three.api.get(path).body["networks"]]
     again = three.api.post(path, {"network_id": network})
     assert (again.status, again.error) == (409, "NetworkHostedByDHCPAgent")
     three.until(lambda: f"dhcp/{network}" in three.agents[spare].stream.plan)

@@ -270,6 +270,20 @@ def test_whether_new_groups_are_stateful(api: Client) -> None:
     assert make(api, "security_group", name="d", project_id="p1")["stateful"] is True
 
 
+def test_the_word_of_the_api_reference_for_default_statefulness(api: Client) -> None:
+    path, kind = "/security-groups-default-statefulness", "security_groups_default_statefulness"
+    made = api.post(path, {kind: {"project_id": "p1", "stateful": False}})
+    assert made.status == 201, made
+    own = made.body[kind]
+    assert api.get(f"{path}/{own['id']}").body[kind] == own
+    changed = api.put(f"{path}/{own['id']}", {kind: {"stateful": True}})
+    assert changed.body[kind] == {**own, **changed.body[kind]}
+    assert changed.body[kind]["stateful"] is True
+    many = api.post(path, {kind: [{"project_id": one} for one in ("p2", "p3")]})
+    assert (many.status, len(many.body[kind])) == (201, 2)
+    assert api.post(path, {kind: []}).status == 400
+
+
 def test_a_default_rule_names_what_is_there(api: Client, group: str) -> None:
     nobody = "11111111-1111-4111-8111-111111111111"
     for remote, error in (

@@ -79,6 +79,8 @@ def document(registry: Registry) -> Described:
 def _paths(resource: Resource, path: str) -> dict[str, Described]:
     name, one = resource.name, {resource.member: {"$ref": f"#/components/schemas/{resource.name}"}}
     many = {resource.collection: {"type": "array", "items": one[resource.member]}}
+    if resource.also:
+        one[resource.also] = one[resource.member]
     above, id_ = _names(path), [*_names(path), "id"]
     collection: Described = {}
     if resource.listable:

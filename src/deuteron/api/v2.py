@@ -1,7 +1,7 @@
 """Neutron's API v2.0, made of what the registry says: it knows no resource by name."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -105,18 +105,18 @@ class _Endpoint:
             return operations.show(call, self.resource, request.path_params["id"], fields, _parent(request))
 
         writes = self.resource.show is not None
-        return _answer({self.resource.member: await self._run(request, writes, work)})
+        return _one(self.resource, await self._run(request, writes, work))
 
     async def create(self, request: Request) -> Response:
         resource, body = self.resource, await self._body(request)
-        if isinstance(body, dict) and resource.collection in body and resource.member not in body:
+        if isinstance(body, dict) and resource.collection in body and not _single(resource, body):
             return await self._create_many(request, body[resource.collection])
         attributes = _unwrapped(resource, body)
 
         def work(call: Call) -> Item:
             return operations.create(call, resource, attributes, _parent(request))
 
-        return _answer({resource.member: await self._run(request, True, work)}, 201)
+        return _one(resource, await self._run(request, True, work), 201)
 
     async def _create_many(self, request: Request, bodies: Any) -> Response:
         resource = self.resource
@@ -137,7 +137,7 @@ class _Endpoint:
             id_ = request.path_params["id"]
             return operations.update(call, resource, id_, attributes, revision, _parent(request))
 
-        return _answer({resource.member: await self._run(request, True, work)})
+        return _one(resource, await self._run(request, True, work))
 
     async def delete(self, request: Request) -> Response:
         revision = _if_match(request)
@@ -222,12 +222,25 @@ def _answer(body: Any, status: int = 200) -> Response:
     return Response(encode(body), status, media_type=JSON)
 
 
+def _one(resource: Resource, item: Item, status: int = 200) -> Response:
+    body = {resource.member: item}
+    return _answer({**body, resource.also: item} if resource.also else body, status)
+
+
+def _single(resource: Resource, body: Mapping[str, Any]) -> str:
+    """Return by which word a body holds one object; "" if it holds none."""
+    if resource.member in body:
+        return resource.member
+    return resource.also if isinstance(body.get(resource.also), dict) else ""
+
+
 def _unwrapped(resource: Resource, body: Any) -> Any:
     if body is None:
         raise HTTPBadRequest(msg="Resource body required")
-    if not isinstance(body, dict) or resource.member not in body:
+    word = _single(resource, body) if isinstance(body, dict) else ""
+    if not word:
         raise HTTPBadRequest(msg=f"Unable to find '{resource.member}' in request body")
-    return body[resource.member]
+    return body[word]
 
 
 def _bulk_item(resource: Resource, one: Any) -> Any:

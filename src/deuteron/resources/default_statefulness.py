@@ -54,6 +54,7 @@ resource = Resource(
     collection=_NAME,
     path=_NAME.replace("_", "-"),
     member="security_group_default_statefulness",  # as clients say it
+    also=_NAME,  # as the API reference says it
     not_found=SecurityGroupDefaultStatefulnessNotFound,
     attributes={
         "name": NAMELESS,

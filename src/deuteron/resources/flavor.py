@@ -147,13 +147,12 @@ def _add_profile(call: Call, id_: str, body: Any) -> Item:
     profile_id = inner.get("id") if isinstance(inner, Mapping) else None
     if not is_uuid(profile_id):
         raise HTTPBadRequest(msg=f"Expected a service_profile with an id, not '{shown(body)}'")
-    row = rows.get(call, flavors, id_, lock=True)
+    rows.get(call, flavors, id_, lock=True)
     rows.get(call, profiles, str(profile_id), lock=True)
     if {"id": profile_id} in _profiles_of(call, id_):
         raise FlavorServiceProfileBindingExists(sp_id=profile_id, fl_id=id_)
     call.tx.execute(insert(_pairs), {"flavor_id": id_, "service_profile_id": profile_id})
-    _present_flavors(call, [row])
-    return {"flavor": {name: row[name] for name, attr in flavors.attributes.items() if attr.visible}}
+    return {"service_profile": {"id": profile_id}}
 
 
 def _remove_profile(call: Call, id_: str, profile_id: str) -> None:

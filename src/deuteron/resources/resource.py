@@ -138,6 +138,8 @@ class Resource:
     """Of a resource that lives below another: the attribute by which paths name one of them there."""
     member: str = ""
     """What one is called in bodies, where that is not its name."""
+    also: str = ""
+    """Another word for one in bodies: understood as well, and answers bear both."""
     not_found: type[NotFound] = NotFound
     constraints: Sequence[SchemaItem] = ()
     create: Callable[[Call, Item], Item] | None = None

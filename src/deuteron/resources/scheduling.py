@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
 
-from deuteron.resources import agent, network, router, rows, subnet, subnet_segment
+from deuteron.resources import agent, network, operations, router, rows, subnet, subnet_segment
 from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, HTTPBadRequest
 from deuteron.resources.hosts import (
@@ -29,7 +29,8 @@ from deuteron.resources.hosts import (
     wish_for,
     wishes_of,
 )
-from deuteron.resources.resource import Alias, Child, Extension, Item
+from deuteron.resources.query import Query
+from deuteron.resources.resource import Alias, Child, Extension, Item, Resource
 from deuteron.resources.router_ports import physical_networks
 from deuteron.resources.types import shown
 from deuteron.store import Tx
@@ -132,28 +133,18 @@ _PLACED: dict[str, tuple[ColumnElement[str], ColumnElement[str]]] = {
 
 def dhcp_networks(call: Call, id_: str) -> list[Item]:
     """Return the networks that a DHCP agent serves."""
-    return [{"id": found} for found in sorted(_carried(call.tx, "dhcp", _agent(call, id_, "dhcp").name))]
+    return _shown(call, network.resource, _carried(call.tx, "dhcp", _agent(call, id_, "dhcp").name))
 
 
 def l3_routers(call: Call, id_: str) -> list[Item]:
     """Return the routers that an L3 agent carries."""
-    carried = _carried(call.tx, "l3", _agent(call, id_, "l3").name)
-    table = router.resource.table
-    found = rows.where(call, router.resource, table.c.id.in_(carried))
-    router.present(call, found)
-    return [{name: one[name] for name in _ROUTER_SHOWN} for one in found]
+    return _shown(call, router.resource, _carried(call.tx, "l3", _agent(call, id_, "l3").name))
 
 
-_ROUTER_SHOWN = (
-    "id",
-    "name",
-    "admin_state_up",
-    "status",
-    "ha",
-    "distributed",
-    "project_id",
-    "external_gateway_info",
-)
+def _shown(call: Call, resource: Resource, ids: Iterable[str]) -> list[Item]:
+    """Return objects as lists of their own show them."""
+    queries = (Query(filters={"id": list(part)}) for part in rows.chunks(sorted(ids)))
+    return [one for query in queries for one in operations.listing(call, resource, query)]
 
 
 def _agent(call: Call, id_: str, role: str) -> Any:
