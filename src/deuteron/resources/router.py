@@ -164,6 +164,11 @@ DECLARES = (
         alias="ext-gw-mode", name="Neutron L3 Configurable external gateway mode", description="enable_snat"
     ),
     Alias(alias="extraroute", name="Neutron Extra Route", description="Static routes of a router"),
+    Alias(
+        alias="ecmp_routes",
+        name="Equal Cost Multipath Routing",
+        description="Static routes with several next hops to one destination",
+    ),
     Alias(alias="dvr", name="Distributed Virtual Router", description="Distributed routers"),
     Alias(alias="l3-ha", name="HA Router extension", description="Redundant routers"),
     Alias(

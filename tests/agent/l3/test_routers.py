@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from deuteron.agent.l3 import next_hops
 from tests.agent.l3.hosts import wait_for
 from tests.agent.l3.scene import (
     ELECTION,
@@ -146,6 +147,34 @@ def test_a_bad_route_stops_nothing_else(built: Scene) -> None:
     (problem,) = agent.apply().values()
     assert "10.70.0.0/16" in problem
     assert "10.77.0.0/16 via 10.0.0.6" in built.net1.run(f"ip -n {NAMESPACE} route")
+    assert built.pings("vm", "203.0.113.1")
+
+
+def test_routes_with_several_next_hops(built: Scene) -> None:
+    agent = built.agents["net1"]
+
+    def held(*those: tuple[str, str]) -> list[list[str]]:
+        """Give the router these routes; return the next hops of each destination's."""
+        agent.put(router(gate="open", election=None, routes=those))
+        assert agent.apply() == {}
+        told = built.net1.run(f"for v in 4 6; do ip -n {NAMESPACE} -$v -j route show proto static; done")
+        found = [item for part in told.splitlines() for item in json.loads(part)]
+        known = {item["dst"]: next_hops.of(item).split(",") for item in found}
+        return [known.get(to, []) for to in ("10.77.0.0/16", "2001:db8:77::/64")]
+
+    hops = ["10.0.0.5", "10.0.0.6"]
+    four = [("10.77.0.0/16", hop) for hop in hops]
+    six = [("2001:db8:77::/64", f"2001:db8:1::{n}") for n in (7, 8, 9)]
+    assert held(*four, *six) == [hops, [hop for _, hop in six]]
+    lookup = f"for n in $(seq 40); do ip -n {NAMESPACE} route get 10.77.0.$n; done"
+    used = built.net1.run(lookup)
+    assert all(f"via {hop} " in used for hop in hops)
+    agent.recheck()
+    assert held(*four, *six) == [hops, [hop for _, hop in six]]
+    assert held(four[1], *six[1:]) == [hops[1:], [hop for _, hop in six[1:]]]
+    assert held(four[0], six[0]) == [hops[:1], [six[0][1]]]
+    assert held(*four) == [hops, []]
+    assert held() == [[], []]
     assert built.pings("vm", "203.0.113.1")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from deuteron.agent import names
-from deuteron.agent.l3 import gateways
+from deuteron.agent.l3 import gateways, next_hops
 from deuteron.agent.l3.gateways import Rule, Ways
-from deuteron.agent.l3.wanted import Device, Route, Twin
+from deuteron.agent.l3.wanted import Device, Twin
 from deuteron.agent.system.command import run
 
 Taps = Mapping[str, Mapping[str, Any]]
@@ -75,8 +75,7 @@ def _foreign_routes(routes: Iterable[Mapping[str, Any]], version: int) -> Iterab
             destination = _DEFAULT[version] if route["dst"] == "default" else route["dst"]
             if "/" not in destination:
                 destination += "/32" if version == 4 else "/128"
-            hops = route.get("nexthops") or [route]
-            yield destination, ",".join(hop.get("gateway", "") for hop in hops)
+            yield destination, next_hops.of(route)
 
 
 def remove_ports(devices: Sequence[Device], links: Taps) -> list[str]:
@@ -181,24 +180,16 @@ def _addresses(link: Mapping[str, Any]) -> dict[str, int]:
 
 def set_routes(twin: Twin, inside: Inside) -> dict[str, list[str]]:
     """Return the commands in the namespace that set the routes: destination -> commands."""
-    wanted = {route.key: route for route in twin.kernel.routes}
+    kept = {route.destination for route in twin.kernel.routes}
     commands: dict[str, list[str]] = {}
-    for destination, nexthops in sorted(inside.routes - wanted.keys()):
-        via = f" via {nexthops}" if nexthops and "," not in nexthops else ""
-        commands.setdefault(destination, []).append(f"route delete {destination}{via} proto static")
-    for route in wanted.values():
+    for destination, hops in sorted(inside.routes):
+        if destination not in kept:
+            commands.setdefault(destination, []).append(next_hops.delete(destination, hops, "proto static"))
+    for route in twin.kernel.routes:
         if route.key not in inside.routes:
-            commands.setdefault(route.destination, []).append(_add(route))
+            command = next_hops.replace(route.destination, route.hops, "proto static")
+            commands.setdefault(route.destination, []).append(command)
     return commands
-
-
-def _add(route: Route) -> str:
-    through = f" dev {route.device} onlink" if route.device else ""
-    if not route.others:
-        return f"route replace {route.destination} via {route.nexthop}{through} proto static"
-    hops = [f"nexthop via {route.nexthop}{through}"]
-    hops += [f"nexthop via {nexthop} dev {device} onlink" for nexthop, device in route.others]
-    return f"route replace {route.destination} proto static {' '.join(hops)}"
 
 
 def set_ways(ways: Ways, inside: Inside) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deuteron.agent import names
-from deuteron.agent.l3 import advertisements, gateways, rules, services
+from deuteron.agent.l3 import advertisements, gateways, next_hops, rules, services
 from deuteron.agent.l3.gateways import Outside, Ways
 from deuteron.agent.l3.services import Services
 from deuteron.agent.l3.switch import records
@@ -71,16 +71,14 @@ class Route:
     """A route that is not a subnet's own."""
 
     destination: str
-    nexthop: str
-    device: str | None
-    """Set when the next hop may lie outside the device's subnets."""
-    others: tuple[tuple[str, str], ...] = ()
-    """(next hop, device) besides, among which connections are spread."""
+    hops: tuple[tuple[str, str], ...]
+    """(next hop, device), among which connections are spread; the device is "" where the next hop decides it,
+    and set where that may lie outside the device's subnets."""
 
     @property
     def key(self) -> tuple[str, str]:
         """The destination and the next hops, as the kernel shows them."""
-        return self.destination, ",".join([self.nexthop, *(nexthop for nexthop, _ in self.others)])
+        return self.destination, next_hops.joined(hop for hop, _ in self.hops)
 
 
 @dataclass(frozen=True)
@@ -185,15 +183,13 @@ def device(port: RouterPort, inside: str, tap: str, extra: Sequence[str] = (), m
 
 
 def _routes(router: Router, outsides: Sequence[Outside]) -> list[Route]:
-    found = []
+    """Return one route for each destination; what somebody said comes before what follows from gateways."""
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
     for one in outsides[:1]:
         for nexthop in one.nexthops:
-            everything = "::/0" if ":" in nexthop else "0.0.0.0/0"
-            found.append(Route(everything, nexthop, one.device))
+            found["::/0" if ":" in nexthop else "0.0.0.0/0"] = ((nexthop, one.device),)
     if router.multipath and (spread := [(o.nexthop, o.device) for o in outsides if o.nexthop]):
-        (nexthop, out), *others = spread
-        found = [route for route in found if ":" in route.nexthop]
-        found.append(Route("0.0.0.0/0", nexthop, out, tuple(others)))
-    for destination, nexthop in router.routes:
-        found.append(Route(str(ipaddress.ip_network(destination)), str(ipaddress.ip_address(nexthop)), None))
-    return found
+        found["0.0.0.0/0"] = tuple(spread)
+    for destination, hops in next_hops.by_destination(router.routes).items():
+        found[destination] = tuple((hop, "") for hop in hops.split(","))
+    return [Route(destination, hops) for destination, hops in found.items()]

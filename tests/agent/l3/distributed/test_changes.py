@@ -68,6 +68,29 @@ def test_again_changes_nothing(made: Scene) -> None:
     assert {interface(A).id, interface(B).id, floating_gateway(made.c1).port} <= set(ports)
 
 
+def test_routes_with_several_next_hops(made: Scene) -> None:
+    """Inside in the router, outside in the namespace of floating IPs; a second look finds them so."""
+    inside = tuple(("10.77.0.0/16", one.address) for one in (A2, B2))
+    outside = tuple(("10.78.0.0/16", f"203.0.113.{n}") for n in (77, 78))
+    commands = [
+        f"ip -n {namespace} route show table all {to}"
+        for namespace, to in ((NAMESPACE, "10.77.0.0/16"), (f"fip-{EXTERNAL}", "10.78.0.0/16"))
+    ]
+
+    def hops(*those: units.DistributedRouter) -> list[int]:
+        made.give(made.c1, *those)
+        return [made.c1.run(command).count("via") for command in commands]
+
+    plain = distributed(made.c1, external=EXTERNAL)
+    both = msgspec.structs.replace(plain, routes=inside, outer_routes=outside)
+    assert hops(both) == [2, 2]
+    made.agents[made.c1.name].recheck()
+    assert hops(both) == [2, 2]
+    assert hops(msgspec.structs.replace(plain, routes=inside[1:], outer_routes=outside[1:])) == [1, 1]
+    assert hops(both) == [2, 2]
+    assert hops(plain) == [0, 0]
+
+
 def test_an_instance_moves(made: Scene) -> None:
     """As a live migration does: its place elsewhere is prepared, then it goes on there."""
     port = units.Port(id=B1.port, network=B, mac=B1.mac, mtu=1450)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import ipaddress
+import itertools
 import subprocess
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_nft_takes_it() -> None:
 
 def test_default_routes_lead_to_the_central_part() -> None:
     part = wanted.part(PART)
-    found = {(route.destination, route.nexthop) for route in part.routes}
+    found = {(route.destination, route.hops) for route in part.routes}
     assert found == {
         ("0.0.0.0/0", "10.1.0.2"),
         ("::/0", "fd00:1::2"),
@@ -140,6 +141,11 @@ def test_extra_routes_of_each_router_are_its_own() -> None:
         rules=frozenset({(30000, "", "main"), (30001, outer, str(number)), (32766, "", "main")}),
     )
     assert list(extra_routes.commands(made, there)) == []
+    second = msgspec.structs.replace(PART, outer_routes=(*routes, ("192.0.2.0/24", "203.0.113.2")))
+    both = floating.outside(GATEWAY, {ROUTER: second}, [floating_ip(A1)])
+    (spread,) = extra_routes.commands(both, there)
+    hops = " ".join(f"nexthop via 203.0.113.{n} dev {device} onlink" for n in (2, 3))
+    assert spread == f"route replace 192.0.2.0/24 table {number} proto static {hops}"
     gone = floating.outside(GATEWAY, {ROUTER: PART}, [floating_ip(A1)])
     assert list(extra_routes.commands(gone, there)) == [
         *(f"rule delete {rule}" for rule in reversed(rules)),
@@ -194,7 +200,7 @@ routes = st.frozensets(
         wanted.Route,
         table=st.sampled_from([254, 1 << 31]),
         destination=st.sampled_from(["10.0.0.0/8", "0.0.0.0/0", "::/0"]),
-        nexthop=st.sampled_from(["10.1.0.2", "10.1.0.3"]),
+        hops=st.sampled_from(["10.1.0.2", "10.1.0.3", "10.1.0.2,10.1.0.3"]),
         device=st.sampled_from(["", "qr-a"]),
     ),
     max_size=4,
@@ -219,7 +225,8 @@ def test_routes_follow_without_a_gap(have: frozenset[wanted.Route], want: frozen
                 del held[key]
             else:
                 device = words[words.index("dev") + 1] if "dev" in words else ""
-                held[key] = wanted.Route(*key, words[words.index("via") + 1], device)
+                hops = sorted(hop for word, hop in itertools.pairwise(words) if word == "via")
+                held[key] = wanted.Route(*key, ",".join(hops), device)
             assert kept <= held.keys()
     assert frozenset(held.values()) == want
 

@@ -6,6 +6,7 @@ route, its own subnets and the floating IPs that are here, comes before them.
 
 from collections.abc import Iterator
 
+from deuteron.agent.l3 import next_hops
 from deuteron.agent.l3.distributed.floating import Outside
 from deuteron.agent.l3.distributed.legs import Rule, View
 
@@ -16,19 +17,20 @@ _EXACT, _OWN = 30000, 30001
 def commands(outside: Outside, view: View) -> Iterator[str]:
     """Yield the commands in the namespace that make them so."""
     device = outside.device.inside
-    have = {(table, to, hop) for table, those in view.routes.items() for to, hop, _ in those}
+    have = {(table, to, hops) for table, those in view.routes.items() for to, hops, _ in those}
     have = {route for route in have if route[0].isdigit()}
-    want = {(one.table, one.destination, one.nexthop) for one in outside.extra}
+    want = {(one.table, one.destination, one.hops) for one in outside.extra}
     kept = {(table, to) for table, to, _ in want}
     present = {rule for rule in view.rules if rule[0] in (_EXACT, _OWN)}
     rules: set[Rule] = {(_OWN, one.outer, one.table) for one in outside.extra}
     rules |= {(_EXACT, "", "main")} if rules else set()
     yield from (f"rule delete {_words(rule)}" for rule in sorted(present - rules, reverse=True))
-    for table, to, hop in sorted(have):
+    for table, to, hops in sorted(have):
         if (table, to) not in kept:
-            yield f"route delete {to} via {hop} dev {device} table {table} proto static"
-    for table, to, hop in sorted(want - have):
-        yield f"route replace {to} via {hop} dev {device} onlink table {table} proto static"
+            yield next_hops.delete(to, hops, f"dev {device} table {table} proto static")
+    for table, to, hops in sorted(want - have):
+        ways = [(hop, device) for hop in hops.split(",")]
+        yield next_hops.replace(to, ways, f"table {table} proto static")
     yield from (f"rule add {_words(rule)}" for rule in sorted(rules - present))
 
 

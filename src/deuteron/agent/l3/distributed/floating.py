@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from deuteron.agent import names
+from deuteron.agent.l3 import next_hops
 from deuteron.agent.l3.distributed.wanted import tables
 from deuteron.agent.l3.wanted import CONNECTION_SYSCTLS, Device
 from deuteron.plan.units import DistributedRouter, FloatingGateway, FloatingIP
@@ -73,12 +74,13 @@ class Leg:
 
 
 class Extra(NamedTuple):
-    """An extra route of one router by a next hop on the external network."""
+    """An extra route of one router by next hops on the external network."""
 
     table: str
     """Of what comes from that router."""
     destination: str
-    nexthop: str
+    hops: str
+    """Next hops."""
     outer: str
     """The device by which it comes."""
 
@@ -149,9 +151,8 @@ def outside(
 def _extra(routers: Iterable[DistributedRouter]) -> Iterable[Extra]:
     with_routes = {router.id: router for router in routers if router.outer_routes}
     for id_, number in tables(with_routes).items():
-        for destination, hop in with_routes[id_].outer_routes:
-            to, nexthop = ipaddress.IPv4Network(destination), ipaddress.IPv4Address(hop)
-            yield Extra(str(number), str(to), str(nexthop), names.fip_to_router(id_))
+        for to, hops in next_hops.by_destination(with_routes[id_].outer_routes).items():
+            yield Extra(str(number), to, hops, names.fip_to_router(id_))
 
 
 def _filter(device: str, legs: Sequence[Leg], silent: Set[str]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deuteron.agent import names
+from deuteron.agent.l3 import next_hops
 from deuteron.agent.l3.distributed.wanted import PRIORITY, Neighbours, Part, Route, Rule, Version
 from deuteron.agent.l3.kernel import documents
 from deuteron.agent.l3.wanted import Device
@@ -65,7 +66,7 @@ def _routes(dump: Iterable[Mapping[str, Any]], version: int) -> Iterable[Route]:
         number = _NAMED.get(table) or int(table)
         # In the main table the next hop alone decides by which device it leaves.
         device = "" if number == _NAMED["main"] else item.get("dev", "")
-        yield Route(number, destination, item.get("gateway", ""), device)
+        yield Route(number, destination, next_hops.of(item), device)
 
 
 def _rules(dump: Iterable[Mapping[str, Any]], version: Version) -> Iterable[Rule]:
@@ -129,10 +130,12 @@ def set_routes(part: Part, inside: Inside) -> dict[str, list[str]]:
 
 
 def _route(verb: str, route: Route) -> str:
-    via = f" via {route.nexthop}" if route.nexthop else ""
-    through = f" dev {route.device}" if route.device else ""
-    onlink = " onlink" if route.device and verb != "delete" else ""
-    return f"route {verb} {route.destination}{via}{through}{onlink} table {route.table} proto static"
+    rest = f"table {route.table} proto static"
+    if verb == "delete":
+        through = f"dev {route.device} " if route.device else ""
+        return next_hops.delete(route.destination, route.hops, through + rest)
+    hops = [(hop, route.device) for hop in route.hops.split(",")]
+    return next_hops.replace(route.destination, hops, rest)
 
 
 def set_rules(part: Part, inside: Inside, version: Version) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deuteron.agent import names
+from deuteron.agent.l3 import next_hops
 from deuteron.agent.l3.distributed.floating import (
     FIP_END,
     NOTHING,
@@ -25,7 +26,7 @@ from deuteron.agent.system.command import run
 
 _RULE = f"priority {PRIORITY} fwmark {OUT:#x} lookup {ROUTES}"
 Route = tuple[str, str, str]
-"""(destination, next hop or "", device)"""
+"""(destination, next hops or "", device)"""
 Rule = tuple[int, str, str]
 """(priority, device by which it comes or "", routing table)"""
 
@@ -54,7 +55,8 @@ def look(namespace: str) -> View:
     for item in routes:
         destination = "0.0.0.0/0" if item["dst"] == "default" else item["dst"]
         destination += "" if "/" in destination else "/32"
-        route = (destination, item.get("gateway", ""), item.get("dev", ""))
+        device = (item.get("nexthops") or [item])[0].get("dev", "")
+        route = (destination, next_hops.of(item), device)
         found.setdefault(str(item.get("table", "main")), set()).add(route)
     return View(
         links={link["ifname"]: link for link in links},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from deuteron.agent import names
-from deuteron.agent.l3 import advertisements, rules
+from deuteron.agent.l3 import advertisements, next_hops, rules
 from deuteron.agent.l3.wanted import Device, device
 from deuteron.plan.units import DistributedRouter, Neighbour, RouterPort
 
@@ -26,7 +26,8 @@ class Route(NamedTuple):
 
     table: int
     destination: str
-    nexthop: str
+    hops: str
+    """Next hops."""
     device: str
     """"" when the next hop decides it."""
 
@@ -64,9 +65,8 @@ class Part:
 def part(router: DistributedRouter) -> Part:
     """Return what the kernel must hold for a distributed part; raises ValueError when an address is none."""
     routes, found = _defaults(router)
-    for destination, nexthop in router.routes:
-        to = str(ipaddress.ip_network(destination))
-        routes.add(Route(_MAIN, to, str(ipaddress.ip_address(nexthop)), ""))
+    for to, hops in next_hops.by_destination(router.routes).items():
+        routes.add(Route(_MAIN, to, hops, ""))
     return Part(
         id=router.id,
         namespace=names.router_namespace(router.id),
