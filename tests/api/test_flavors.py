@@ -59,3 +59,42 @@ def test_routers_have_a_flavor(api: Client) -> None:
     assert len(api.get("/routers").body["routers"]) == 2
     assert api.delete(f"/routers/{router['id']}").status == 204
     assert api.delete(f"/flavors/{flavor}").status == 204
+
+
+DRIVERS = "neutron.services.l3_router.service_providers"
+
+
+def _offering(api: Client, driver: str, *, enabled: bool = True) -> str:
+    """Return a flavour whose profile has a driver."""
+    flavor: str = api.make("flavor", service_type="L3_ROUTER_NAT")["id"]
+    profile = api.make("service_profile", driver=f"{DRIVERS}.{driver}", enabled=enabled)
+    assert profile["driver"].endswith(driver)
+    added = api.post(f"/flavors/{flavor}/service_profiles", {"service_profile": {"id": profile["id"]}})
+    assert added.status == 201, added
+    return flavor
+
+
+def test_a_flavor_says_what_its_routers_are(api: Client) -> None:
+    plain, redundant = (_offering(api, one) for one in ("single_node.SingleNodeDriver", "ha.HaDriver"))
+    for flavor, ha in ((plain, False), (redundant, True)):
+        router = api.make("router", flavor_id=flavor)
+        assert (router["ha"], router["distributed"], router["flavor_id"]) == (ha, False, flavor)
+        assert api.make("router", flavor_id=flavor, ha=ha)["ha"] is ha, "the same said twice"
+        assert api.refused("router", flavor_id=flavor, distributed=True) == (400, "InvalidInput")
+        assert api.refused("router", flavor_id=flavor, ha=not ha) == (400, "InvalidInput")
+        path = f"/routers/{router['id']}"
+        assert _said(api.put(path, {"router": {"ha": not ha}})) == (400, "InvalidInput")
+        assert api.put(path, {"router": {"ha": ha, "name": "n"}}).status == 200, "nothing changes"
+        other = {"mode": "legacy" if ha else "ha"}
+        assert api.post(f"//v1/routers/{router['id']}/convert", other).status == 400
+        assert api.shown("router", router["id"])["ha"] is ha
+    distributed = _offering(api, "dvrha.DvrHaDriver")
+    assert api.refused("router", flavor_id=distributed)[1] == "NoHostForDistributedRouters"
+
+
+def test_a_profile_that_is_not_offered_now(api: Client) -> None:
+    flavor = _offering(api, "ha.HaDriver", enabled=False)
+    assert api.refused("router", flavor_id=flavor) == (503, "ServiceProfileDisabled")
+    other = api.make("service_profile", driver=f"{DRIVERS}.single_node.SingleNodeDriver")["id"]
+    api.post(f"/flavors/{flavor}/service_profiles", {"service_profile": {"id": other}})
+    assert api.make("router", flavor_id=flavor)["ha"] is False

@@ -1,6 +1,6 @@
 """Flavours: a choice that an administrator offers to users, and the profiles of a service that it means.
 
-They are data: routers are all made in the same way here, so that no profile names a driver.
+A profile's driver says what kind of router is meant: one of Neutron's own four, by their names there.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from deuteron.resources.errors import (
     ServiceUnavailable,
 )
 from deuteron.resources.resource import Alias, Child, Extension, Item, Resource
+from deuteron.resources.service_provider import DRIVERS
 from deuteron.resources.types import BOOLEAN, DERIVED, UUID, integer, is_uuid, line, one_of, shown, text
 from deuteron.store import ID_LENGTH, metadata
 
@@ -51,6 +52,12 @@ class ServiceProfileNotFound(NotFound):
     """`id`."""
 
     message = "Service Profile {id} could not be found."
+
+
+class ServiceProfileDisabled(ServiceUnavailable):
+    """An administrator does not offer it now."""
+
+    message = "Service Profile is not enabled."
 
 
 class ServiceProfileInUse(InUse):
@@ -109,7 +116,7 @@ def _created_router(call: Call, row: Item, values: Mapping[str, Any]) -> None:  
 
 def _create_profile(call: Call, values: Item) -> Item:
     _check_driver(values)
-    if not values["metainfo"]:
+    if not values["metainfo"] and not values["driver"]:
         raise ServiceProfileEmpty
     return rows.create(call, profiles, values)
 
@@ -126,8 +133,33 @@ def _delete_profile(call: Call, row: Item) -> None:
 
 
 def _check_driver(values: Mapping[str, Any]) -> None:
-    if values.get("driver"):
+    if values.get("driver") and values["driver"] not in DRIVERS:
         raise ServiceProfileDriverNotFound(driver=shown(values["driver"]))
+
+
+def kind_of(call: Call, id_: str | None) -> str | None:
+    """Return the kind of routers of a flavour, that of its first profile with a driver; None for any.
+
+    Raises FlavorNotFound and ServiceProfileDisabled.
+    """
+    if id_ is None:
+        return None
+    rows.get(call, flavors, id_)
+    found = drivers_of(call, id_)
+    if not found:
+        return None
+    enabled = [driver for driver, enabled in found if enabled]
+    if not enabled:
+        raise ServiceProfileDisabled
+    return DRIVERS[enabled[0]]
+
+
+def drivers_of(call: Call, id_: str) -> list[tuple[str, bool]]:
+    """Return the drivers of a flavour's profiles, in the order of their IDs, and whether they are offered."""
+    mine = select(_pairs.c.service_profile_id).where(_pairs.c.flavor_id == id_)
+    table = profiles.table
+    found = rows.where(call, profiles, table.c.id.in_(mine), table.c.driver != "")
+    return [(one["driver"], bool(one["enabled"])) for one in sorted(found, key=lambda one: str(one["id"]))]
 
 
 def _refuse_used(call: Call, id_: str) -> None:

@@ -12,6 +12,7 @@ from deuteron.resources import (
     numbers,
     owners,
     port,
+    router_flavor,
     router_gateway,
     router_mode,
     rows,
@@ -33,6 +34,7 @@ MAX_NUMBER = 2**31 - 1
 def create(call: Call, values: Item) -> Item:
     """Create a router, with its gateway if one is asked for."""
     gateway = values.pop("external_gateway_info")
+    router_flavor.settle(call, values)
     values["ha"] = call.settings.l3_ha if values["ha"] is UNSET else values["ha"]
     if values["distributed"] is UNSET:
         values["distributed"] = call.settings.router_distributed

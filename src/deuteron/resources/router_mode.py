@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from deuteron.resources import conversion, hosts, owners, port, rows
+from deuteron.resources import conversion, hosts, owners, port, router_flavor, rows
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest
 from deuteron.resources.hosts import dhcp_server, host
@@ -32,8 +32,10 @@ def change(call: Call, router: Resource, row: Item, *, ha: bool, distributed: bo
 def check(call: Call, row: Item, *, ha: bool, distributed: bool, up: bool) -> None:
     """Raise BadRequest where the settings want a router to be down (not `up`) meanwhile.
 
-    And RouterCannotBeConverted where there are no hosts for what it is to become.
+    And RouterCannotBeConverted where there are no hosts for what it is to become, InvalidInput where its
+    flavour says what it is.
     """
+    router_flavor.refuse_change(call, row["id"])
     if call.settings.strict_router_mode_change and up:
         what = "HA" if ha != row["ha"] else "distributed"
         raise BadRequest(

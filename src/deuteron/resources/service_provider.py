@@ -1,12 +1,29 @@
 """Service providers: the kinds of routers that the server makes, under Neutron's names for them."""
 
+from collections.abc import Mapping
+
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
 from deuteron.resources.resource import Alias, Item, Resource
 from deuteron.resources.types import BOOLEAN, line
 
-KINDS = ("dvrha", "dvr", "ha", "single_node")
-"""Distributed and redundant, distributed, redundant, neither. Which one a router is, its attributes say."""
+KINDS: Mapping[str, Mapping[str, bool]] = {
+    "dvrha": {"distributed": True, "ha": True},
+    "dvr": {"distributed": True, "ha": False},
+    "ha": {"distributed": False, "ha": True},
+    "single_node": {"distributed": False, "ha": False},
+}
+"""What a router of each kind is."""
+DRIVERS: Mapping[str, str] = {
+    f"neutron.services.l3_router.service_providers.{driver}": kind
+    for kind, driver in (
+        ("dvrha", "dvrha.DvrHaDriver"),
+        ("dvr", "dvr.DvrDriver"),
+        ("ha", "ha.HaDriver"),
+        ("single_node", "single_node.SingleNodeDriver"),
+    )
+}
+"""The kinds by the drivers that profiles of flavours name: names of Neutron, and nothing but names here."""
 
 
 def listing(call: Call) -> list[Item]:  # noqa: ARG001
