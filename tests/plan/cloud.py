@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from deuteron.plan import state as s
+from deuteron.plan import rows as s
 from deuteron.plan.plans import Change
 from deuteron.plan.units import Forwarding, Helper, Limit, Log, MeterRule, SecurityRule
 from deuteron.resources import owners

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from deuteron.plan import state as s
+from deuteron.plan import rows as s
 from deuteron.plan import units as u
 from deuteron.plan.compute import MAX_CANDIDATES, priority, units
 from deuteron.plan.state import State

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deuteron.plan import distributed, floating
-from deuteron.plan import state as s
+from deuteron.plan import rows as s
 from deuteron.plan import units as u
 from deuteron.plan.compute import units
 from deuteron.plan.plans import Change, Plans

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from deuteron.plan import state as s
+from deuteron.plan import rows as s
 from deuteron.plan import units as u
 from deuteron.plan.compute import units
 from deuteron.plan.state import State

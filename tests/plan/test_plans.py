@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deuteron.plan import state as s
+from deuteron.plan import rows as s
 from deuteron.plan.compute import unit, units
 from deuteron.plan.plans import Change, Delta, Plans
 from deuteron.plan.state import State

@@ -16,7 +16,8 @@ from sqlalchemy import insert, select, update
 from deuteron.placement import elections, ha_ports
 from deuteron.plan.compute import active_host
 from deuteron.plan.hub import Hub
-from deuteron.plan.state import Candidate, Part, State
+from deuteron.plan.rows import Candidate, Part
+from deuteron.plan.state import State
 from deuteron.plan.units import ContestReport, ElectionReport, MeterReport, Report
 from deuteron.resources import metering_counts, nova_queue
 from deuteron.resources import port as ports

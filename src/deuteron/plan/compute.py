@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from deuteron.plan import distributed, firewall, instances, qos, segments, services
 from deuteron.plan import units as u
 from deuteron.plan.ports import interface, mtu, silent, with_prefix
-from deuteron.plan.state import Candidate, Port, State, Subnet
+from deuteron.plan.rows import Candidate, Port, Subnet
+from deuteron.plan.state import State
 from deuteron.resources.distribution import (
     Rung,
     floats_centrally,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from deuteron.plan import floating, reach
 from deuteron.plan import units as u
 from deuteron.plan.ports import interface, mtu
-from deuteron.plan.state import FloatingIP, Port, Router, State, Subnet
+from deuteron.plan.rows import FloatingIP, Port, Router, Subnet
+from deuteron.plan.state import State
 from deuteron.resources.distribution import floats_at_hosts, is_central_inside, is_open
 
 _Net = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -21,7 +21,8 @@ import msgspec
 
 from deuteron.plan import loading
 from deuteron.plan.plans import Delta, Plans
-from deuteron.plan.state import Candidate, Part, State
+from deuteron.plan.rows import Candidate, Part
+from deuteron.plan.state import State
 from deuteron.plan.units import Delete, InSync, Message, Put, Snapshot
 from deuteron.store import Database, TooOld, identity
 

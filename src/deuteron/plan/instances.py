@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from deuteron.plan import units as u
-from deuteron.plan.state import PacketLog, Port, State
+from deuteron.plan.rows import PacketLog, Port
+from deuteron.plan.state import State
 
 
 def keys(state: State, host: str) -> Iterator[str]:

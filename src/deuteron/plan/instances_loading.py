@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 from sqlalchemy import select
 
-from deuteron.plan import state as s
+from deuteron.plan import rows as s
 from deuteron.plan.units import Log
 from deuteron.resources import local_ip, packet_log
 from deuteron.store import Tx

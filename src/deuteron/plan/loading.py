@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select
 
 from deuteron.plan import instances_loading, qos_loading, services_loading
-from deuteron.plan import state as s
+from deuteron.plan import rows as s
 from deuteron.plan.plans import Change
+from deuteron.plan.state import State
 from deuteron.plan.units import Forwarding, SecurityRule
 from deuteron.resources import (
     address_group,
@@ -39,10 +40,10 @@ Ids = Collection[str] | None
 """Of which objects; None for all."""
 
 
-def snapshot(tx: Tx) -> tuple[s.State, Cursor]:
+def snapshot(tx: Tx) -> tuple[State, Cursor]:
     """Return the whole state, and the place in the change log from which on it has to be followed."""
     cursor = feed.head(tx)
-    state = s.State()
+    state = State()
     for kind, load in LOADERS.values():
         for row in load(tx, None):
             state.replace(kind, row.id, row)

@@ -6,7 +6,8 @@ import msgspec
 
 from deuteron.plan import touched
 from deuteron.plan.compute import unit, units
-from deuteron.plan.state import Row, State
+from deuteron.plan.rows import Row
+from deuteron.plan.state import State
 from deuteron.plan.units import Unit
 
 

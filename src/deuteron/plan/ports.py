@@ -1,7 +1,8 @@
 """What units of several kinds say of ports."""
 
 from deuteron.plan import units as u
-from deuteron.plan.state import Port, State
+from deuteron.plan.rows import Port
+from deuteron.plan.state import State
 
 SLAAC_MODES = ("slaac", "dhcpv6-stateless")
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from deuteron.plan import units as u
-from deuteron.plan.state import FloatingIP, Port, QosPolicy, Router, State
+from deuteron.plan.rows import FloatingIP, Port, QosPolicy, Router
+from deuteron.plan.state import State
 
 
 def hosts(state: State, row: Port) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from deuteron.plan import state as s
+from deuteron.plan import rows as s
 from deuteron.plan.units import Limit
 from deuteron.resources import qos_policy
 from deuteron.resources.qos_rules import BANDWIDTH, DSCP, PACKETS, RULES

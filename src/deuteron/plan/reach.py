@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deuteron.plan.state import Port, State
+    from deuteron.plan.rows import Port
+    from deuteron.plan.state import State
 
 
 def hosts(state: "State", router: str) -> set[str]:

@@ -1,6 +1,7 @@
 """What a router does besides forwarding."""
 
-from deuteron.plan.state import Router, State
+from deuteron.plan.rows import Router
+from deuteron.plan.state import State
 from deuteron.plan.units import Meter, Services
 
 

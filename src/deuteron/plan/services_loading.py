@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, select
 
-from deuteron.plan import state as s
+from deuteron.plan import rows as s
 from deuteron.plan.units import Helper, MeterRule
 from deuteron.resources import conntrack_helper, metering, ndp_proxy
 from deuteron.store import Tx, metadata

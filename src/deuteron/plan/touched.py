@@ -9,7 +9,7 @@ the row, so that the cost of a change does not grow with the cloud.
 from collections.abc import Iterable, Iterator
 
 from deuteron.plan import instances, qos, reach
-from deuteron.plan.state import (
+from deuteron.plan.rows import (
     AddressGroup,
     Candidate,
     DhcpServer,
@@ -26,9 +26,9 @@ from deuteron.plan.state import (
     Router,
     Row,
     SecurityGroup,
-    State,
     Subnet,
 )
+from deuteron.plan.state import State
 from deuteron.resources.owners import DHCP, HEARTBEAT
 
 Place = tuple[str, str]
