@@ -295,3 +295,51 @@ def test_routes_to_peers_do_not_count(api: Client, settings: ServerSettings) -> 
     more = [*routes, {"destination": "198.51.100.0/24", "nexthop": "10.0.9.7"}]
     refused = api.put(f"/subnets/{last['id']}", {"subnet": {"host_routes": more}})
     assert refused.error == "HostRoutesExhausted"
+
+
+@pytest.mark.parametrize("settings", [VLANS])
+def test_a_gateway_is_on_one_segment_of_a_routed_network(api: Client, settings: ServerSettings) -> None:
+    parts = several(("vlan", "rack1", 100), ("vlan", "rack2", 100))
+    network = api.make("network", segments=parts, router__external=True)["id"]
+    one, two = (part["id"] for part in api.get(f"/segments?network_id={network}").body["segments"])
+    gateway: dict[str, Any] = {"network_id": network}
+    assert api.refused("router", external_gateway_info=gateway) == (501, "NotBuiltYet")
+    subnets = [
+        api.make("subnet", network_id=network, ip_version=4, cidr=f"203.0.{n}.0/24", segment_id=segment)["id"]
+        for n, segment in enumerate((one, two))
+    ]
+    assert api.refused("router", external_gateway_info=gateway) == (400, "BadRequest")
+    both = [{"subnet_id": subnet} for subnet in subnets]
+    wrong = api.refused("router", external_gateway_info={**gateway, "external_fixed_ips": both})
+    assert wrong == (400, "FixedIpsSubnetsNotOnSameSegment")
+    second = {**gateway, "external_fixed_ips": [{"subnet_id": subnets[1]}]}
+    router = api.make("router", external_gateway_info=second)
+    (fixed,) = router["external_gateway_info"]["external_fixed_ips"]
+    assert fixed["subnet_id"] == subnets[1]
+    inside = api.make("network")["id"]
+    blue = api.make("subnet", network_id=inside, ip_version=4, cidr="10.0.0.0/24")["id"]
+    path = f"/routers/{router['id']}/add_router_interface"
+    assert api.put(path, {"subnet_id": blue}).status == 200
+    other = api.make("router")["id"]
+    refused = api.put(f"/routers/{other}/add_router_interface", {"subnet_id": subnets[0]})
+    assert (refused.status, refused.error) == (501, "NotBuiltYet")
+
+    port = api.make("port", network_id=inside)["id"]
+    base = {"floating_network_id": network}
+    assert api.refused("floatingip", **base) == (400, "BadRequest")
+    far = {**base, "subnet_id": subnets[0], "port_id": port}
+    assert api.refused("floatingip", **far) == (404, "ExternalGatewayForFloatingIPNotFound")
+    assert api.refused("floatingip", **far, router_id=router["id"])[1] == "FloatingIPRouterHasNoGateway"
+    near = api.make("floatingip", **base, subnet_id=subnets[1], port_id=port)
+    assert near["router_id"] == router["id"]
+    moved = {**gateway, "external_fixed_ips": [{"subnet_id": subnets[0]}]}
+    kept = api.put(f"/routers/{router['id']}", {"router": {"external_gateway_info": moved}})
+    assert kept.error == "RouterExternalGatewayInUseByFloatingIp"
+    api.put(f"/floatingips/{near['id']}", {"floatingip": {"port_id": None}})
+    after = api.put(f"/routers/{router['id']}", {"router": {"external_gateway_info": moved}})
+    (fixed,) = after.body["router"]["external_gateway_info"]["external_fixed_ips"]
+    assert fixed["subnet_id"] == subnets[0]
+
+    third = api.make("segment", network_id=network, network_type="vxlan")["id"]
+    assert api.delete(f"/segments/{third}").status == 204
+    assert api.delete(f"/segments/{one}").error == "SegmentInUse"

@@ -99,7 +99,7 @@ def test_routers_that_are_not_redundant_and_copies_in_one_zone() -> None:
 
 def test_a_physical_network_that_one_host_alone_has() -> None:
     attached = [host("a", zone="east", physical_networks=frozenset({"ext"})), TWO[1]]
-    one = redundant("r", "a", "b", physical_networks=frozenset({"ext"}))
+    one = redundant("r", "a", "b", attached=frozenset({"ext"}))
     assert ("warn", "physical network ext: attached to a alone") in of(picture(attached, one))
 
 

@@ -165,6 +165,24 @@ def test_a_floating_ip_of_an_instance_behind_two_routers(small: Command, api: Cl
     small.ok("destroy", "inner")
 
 
+def test_an_instance_of_a_routed_network_gets_its_lease_on_its_segment(small: Command, api: Client) -> None:
+    tags = {"network_type": "vlan", "physical_network": "external", "minimum": 10, "maximum": 10}
+    api.post("/v2.0/network_segment_ranges", {"network_segment_range": tags})
+    physical = {"provider:physical_network": "external", "provider:segmentation_id": 10}
+    both = [{"provider:network_type": "vlan", **physical}, {"provider:network_type": "vxlan"}]
+    network = api.create("network", name="wide", segments=both)["id"]
+    for number, one in enumerate(api.get("/v2.0/segments", network_id=network)["segments"]):
+        cidr = "10.10.0.0/24" if one["network_type"] == "vlan" else f"10.20.{number}.0/24"
+        api.create("subnet", network_id=network, ip_version=4, cidr=cidr, segment_id=one["id"])
+    said = small.ok("boot", "here", "--host", "compute1", "--network", "wide")
+    assert "here on compute1: 10.10.0." in said
+    assert "from 10.10.0." in said
+    assert "metadata in" in said
+    routes = small.inside("here", "ip route show")
+    assert "via 10.10.0.1" in next(line for line in routes.splitlines() if line.startswith("10.20."))
+    small.ok("destroy", "here")
+
+
 def test_the_api_keeps_its_address_when_its_host_loses_power(small: Command, api: Client) -> None:
     before = json.loads(small.ok("status", "--json"))["endpoint"]
     small.ok("power-off", "controller")

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from deuteron.insight import status
-from deuteron.plan.units import Dhcp, Lease
+from deuteron.plan.units import Dhcp, Lease, Network
 from deuteron.resources import scheduling
 from deuteron.resources.errors import NeutronError
 from tests.placement.cloud import Cloud
-from tests.placement.steps import by_hand, dhcp_hosts
+from tests.placement.steps import by_hand, dhcp_hosts, move, routers_of
 from tests.placement.world import World
 
 RACKS = {"a1": "rack1", "a2": "rack1", "a3": "rack1", "b1": "rack2", "b2": "rack2", "c1": "rack3"}
@@ -210,3 +210,58 @@ def test_who_may_be_asked_by_hand(routed: tuple[World, str, dict[str, str]]) -> 
     assert rack_of(dhcp_hosts(cloud, network)) == ["rack1", "rack1", "rack1", "rack2"]
     listed = cloud.call(lambda call: scheduling.dhcp_agents(call, network))
     assert sorted(one["host"] for one in listed) == dhcp_hosts(cloud, network)
+
+
+def leading_out_of(cloud: World, network: str, subnet_id: str, **more: Any) -> str:
+    cloud.update("networks", network, **{"router:external": True})
+    gateway = {"network_id": network, "external_fixed_ips": [{"subnet_id": subnet_id}]}
+    made = cloud.create("routers", external_gateway_info=gateway, **more)["id"]
+    cloud.settle()
+    return str(made)
+
+
+def test_a_router_is_where_the_segment_of_its_gateway_is(routed: tuple[World, str, dict[str, str]]) -> None:
+    cloud, network, subnets = routed
+    put_into(cloud, "a1", "rack1", "rack2")  # which is on the first of both
+    router = leading_out_of(cloud, network, subnets["rack2"], ha=True)
+    twins = routers_of(cloud, router)
+    assert sorted(twins) == ["b1", "b2"]
+    for name, unit in twins.items():
+        assert unit.gateway is not None
+        assert unit.nexthops == ("10.2.0.1",)
+        there = cloud.agents[name].units(Network)[network]
+        assert (there.type, there.physical_network, there.vlan) == ("vlan", "rack2", 8)
+    with pytest.raises(NeutronError, match="not attached to segment vlan 8 of rack2"):
+        move(cloud, router, "a1")
+    with pytest.raises(NeutronError, match="not attached to segment vlan 8 of rack2"):
+        by_hand(cloud, "add", "router", router, "a2")
+    (shown,) = cloud.call(status.of_all).routers
+    assert shown.level == "OK"
+
+
+def test_a_router_goes_with_its_gateway_to_another_segment(
+    routed: tuple[World, str, dict[str, str]],
+) -> None:
+    cloud, network, subnets = routed
+    router = leading_out_of(cloud, network, subnets["rack1"], ha=False)
+    (host,) = routers_of(cloud, router)
+    assert RACKS[host] == "rack1"
+    gateway = {"network_id": network, "external_fixed_ips": [{"subnet_id": subnets["rack2"]}]}
+    cloud.update("routers", router, external_gateway_info=gateway)
+    cloud.settle()
+    (host,) = routers_of(cloud, router)
+    assert RACKS[host] == "rack2"
+    (open_,) = cloud.open_on(router)
+    assert open_ == host
+
+
+def test_a_router_with_a_gateway_on_one_of_several_segments_stays_central(
+    routed: tuple[World, str, dict[str, str]],
+) -> None:
+    cloud, network, subnets = routed
+    for name in RACKS:
+        cloud.agents[name].report = msgspec.structs.replace(cloud.agents[name].report, agent_mode="dvr_snat")
+        cloud.agents[name].step(full=True)
+    router = leading_out_of(cloud, network, subnets["rack1"], ha=False)
+    with pytest.raises(NeutronError, match="a distributed router's cannot be"):
+        cloud.update("routers", router, distributed=True)

@@ -156,7 +156,7 @@ def _carried(router: Router, hosts: Sequence[str]) -> list[str]:
 def _spares(picture: Picture, router: Router, hosts: Sequence[str]) -> list[str]:
     """Return the hosts that live, do not carry a router well, and could."""
     carrying = {one.host for one in router.candidates if not health.troubled(picture, router, one)}
-    able = picture.able("l3", router.physical_networks, router.modes)
+    able = picture.able("l3", router.attached, router.modes)
     return sorted(one.name for one in able if one.alive and one.name not in {*carrying, *hosts})
 
 

@@ -10,6 +10,7 @@ from deuteron.findings import Finding, judge
 from deuteron.insight import status
 from deuteron.insight.picture import Host, Picture, look
 from deuteron.placement import ha
+from deuteron.resources import attachments
 from deuteron.resources.call import Call
 from deuteron.resources.hosts import CENTRAL_MODES
 from deuteron.settings import ServerSettings
@@ -205,12 +206,13 @@ def _spare(settings: ServerSettings, picture: Picture) -> Iterator[Finding]:
         "give another host the role dhcp",
         warn=bool(serving),
     )
-    for physical in sorted({name for router in picture.routers for name in router.physical_networks}):
-        attached = [one.name for one in picture.able("l3", [physical], CENTRAL_MODES)]
+    for needed in sorted({name for router in picture.routers for name in router.attached}):
+        attached = [one.name for one in picture.able("l3", [needed], CENTRAL_MODES)]
         if len(attached) < 2 <= len(carrying):
             where = attached[0] if attached else "no host"
-            text = f"physical network {physical}: attached to {where} alone"
-            fix = f'[agent] bridge_mappings = "{physical}:DEVICE" on another host with the role l3'
+            what = needed if attachments.is_segment(needed) else f"physical network {needed}"
+            text = f"{what}: attached to {where} alone"
+            fix = f"attach another host with the role l3 to {what}: [agent] bridge_mappings"
             yield judge("redundancy", "", text, fix, warn=bool(attached))
 
 

@@ -160,12 +160,12 @@ def _member(picture: Picture, candidate: Candidate) -> Member | None:
 
 def wanted(picture: Picture, router: Router) -> int:
     """Return on how many hosts a redundant router should be, as far as there are hosts; two at least."""
-    able = len(picture.able("l3", router.physical_networks, router.modes))
+    able = len(picture.able("l3", router.attached, router.modes))
     return max(2, min(picture.routers_on or able, able))
 
 
 def _too_few(picture: Picture, router: Router) -> str:
-    able = picture.able("l3", router.physical_networks, router.modes)
+    able = picture.able("l3", router.attached, router.modes)
     if len(able) < 2:
         return "there is no second host that can carry it"
     return f"{len(router.candidates)} of {wanted(picture, router)} hosts carry it"

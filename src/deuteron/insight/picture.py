@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import func, select
 
 from deuteron.placement import dhcp, moves
-from deuteron.resources import network, owners, port, router
+from deuteron.resources import attachments, network, owners, port, router
 from deuteron.resources.agent import is_alive
 from deuteron.resources.call import Call
 from deuteron.resources.distribution import Rung
@@ -29,7 +29,6 @@ from deuteron.resources.hosts import (
     router_move,
     shortfall,
 )
-from deuteron.resources.router_ports import physical_networks
 from deuteron.store import Tx
 
 MAX_INCIDENTS = 20
@@ -56,6 +55,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     agent_mode: str = "legacy"
     vtep: str = ""
     physical_networks: frozenset[str] = frozenset()
+    segments: frozenset[str] = frozenset()
+    """Those of networks of several that it is on, as routers need them."""
     started: float = 0.0
     version: str = ""
     problems: Mapping[str, str] = {}
@@ -126,7 +127,8 @@ class Router(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None = None
     """When it became active there."""
     moving_to: str | None = None
-    physical_networks: frozenset[str] = frozenset()
+    attached: frozenset[str] = frozenset()
+    """To what its hosts must be attached: physical networks, and segments."""
     external: str | None = None
     """The network of its gateway."""
     short_since: float | None = None
@@ -190,7 +192,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
         return [one for one in self.able("dhcp") if one.name not in network.elsewhere]
 
     def able(
-        self, role: str, physical: Collection[str] = (), modes: Collection[str] | None = None
+        self, role: str, attached: Collection[str] = (), modes: Collection[str] | None = None
     ) -> list[Host]:
         """Return the hosts that may carry something, alive or not, but for those an administrator empties."""
         return [
@@ -199,7 +201,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
             if role in one.roles
             and role not in one.disabled
             and not one.drain
-            and one.physical_networks.issuperset(physical)
+            and (one.physical_networks | one.segments).issuperset(attached)
             and (modes is None or one.agent_mode in modes)
         ]
 
@@ -224,6 +226,7 @@ def look(call: Call) -> Picture:
 
 def _hosts(call: Call) -> dict[str, Host]:
     drains = {row.host: row for row in call.tx.execute(select(drain))}
+    several = attachments.several(call.tx)
     return {
         row.name: Host(
             name=row.name,
@@ -234,6 +237,7 @@ def _hosts(call: Call) -> dict[str, Host]:
             agent_mode=row.agent_mode,
             vtep=row.vtep,
             physical_networks=frozenset(row.physical_networks),
+            segments=attachments.of_host(row.physical_networks, several) - {*row.physical_networks},
             started=row.started,
             version=row.version,
             problems=row.problems,
@@ -284,7 +288,7 @@ def _routers(
     )
     moving = {row.router_id: row.candidates[0] for row in tx.execute(running)}
     since, short = _active_since(tx), _short(tx, "l3")
-    physical, external = physical_networks(tx, None), _external(tx)
+    attached, external = attachments.of_routers(tx, None), _external(tx)
     c = router.resource.table.c
     found = []
     columns = (c.id, c.name, c.ha, c.admin_state_up, c.distributed, c.rung, c.gw_port_id)
@@ -301,7 +305,7 @@ def _routers(
                 active=where,
                 since=since.get((row.id, where)),
                 moving_to=moving.get(row.id),
-                physical_networks=physical.get(row.id, frozenset()),
+                attached=attached.get(row.id, frozenset()),
                 external=external.get(row.id),
                 short_since=short.get(row.id),
                 distributed=row.distributed,

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from deuteron.placement.decide import Candidate, Unfit
-from deuteron.resources import port, subnet
+from deuteron.resources import attachments, port, subnet
 from deuteron.resources.hosts import (
     AGENT_TYPES,
     agent_settings,
@@ -20,6 +20,7 @@ from deuteron.resources.hosts import (
     host,
     router_candidate,
 )
+from deuteron.resources.segmentation import Segment
 from deuteron.store import Tx
 
 
@@ -30,6 +31,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     roles: frozenset[str]
     zone: str
     physical_networks: frozenset[str]
+    attached: frozenset[str]
+    """To physical networks, and segments: see deuteron.resources.attachments."""
     agent_mode: str = "legacy"
     disabled: frozenset[str] = frozenset()
     """Roles that an administrator took from it: what it has goes to others, if there are any."""
@@ -58,11 +61,11 @@ class Cloud(msgspec.Struct, frozen=True):
         role: str,
         load: "Load",
         current: Collection[str],
-        physical_networks: Collection[str] = (),
+        attached: Collection[str] = (),
         off: Collection[str] = (),
         modes: Collection[str] | None = None,
     ) -> dict[str, Candidate]:
-        """Return the hosts that may carry something that needs a role, physical networks, and an agent mode.
+        """Return the hosts that may carry something that needs a role, attachments, and an agent mode.
 
         Of those that carry it now, it is enough that they are not known to be dead. It was taken from those
         that are `off`.
@@ -70,7 +73,7 @@ class Cloud(msgspec.Struct, frozen=True):
         return {
             name: self.candidate(name, load)
             for name, row in self.hosts.items()
-            if self.able(name, role, physical_networks, modes)
+            if self.able(name, role, attached, modes)
             and name not in self.silent
             and name not in off
             and role not in row.disabled
@@ -82,7 +85,7 @@ class Cloud(msgspec.Struct, frozen=True):
         role: str,
         load: "Load",
         current: Sequence[str],
-        physical_networks: Collection[str] = (),
+        attached: Collection[str] = (),
         leaving: Collection[str] = (),
         *,
         modes: Collection[str] | None = None,
@@ -92,7 +95,7 @@ class Cloud(msgspec.Struct, frozen=True):
 
         It is `leaving` some of them. Those that died not long ago are awaited, if `patient`.
         """
-        able = [name for name in current if self.able(name, role, physical_networks, modes)]
+        able = [name for name in current if self.able(name, role, attached, modes)]
         dead = [name for name in able if name in self.silent]
         return Unfit(
             silent=dead,
@@ -109,15 +112,15 @@ class Cloud(msgspec.Struct, frozen=True):
         self,
         name: str,
         role: str,
-        physical_networks: Collection[str] = (),
+        attached: Collection[str] = (),
         modes: Collection[str] | None = None,
     ) -> bool:
-        """Whether a host has a role, is attached to physical networks, and has one of some agent modes."""
+        """Whether a host has a role, is attached to all of these, and has one of some agent modes."""
         row = self.hosts.get(name)
         return (
             row is not None
             and role in row.roles
-            and row.physical_networks.issuperset(physical_networks)
+            and row.attached.issuperset(attached)
             and (modes is None or row.agent_mode in modes)
         )
 
@@ -125,7 +128,7 @@ class Cloud(msgspec.Struct, frozen=True):
         self,
         role: str,
         current: Collection[str],
-        physical_networks: Collection[str] = (),
+        attached: Collection[str] = (),
         off: Collection[str] = (),
         modes: Collection[str] | None = None,
     ) -> int:
@@ -133,7 +136,7 @@ class Cloud(msgspec.Struct, frozen=True):
         return sum(
             name not in self.draining and (name in current or role not in row.disabled)
             for name, row in self.hosts.items()
-            if self.able(name, role, physical_networks, modes) and name not in off
+            if self.able(name, role, attached, modes) and name not in off
         )
 
 
@@ -144,7 +147,8 @@ def look(tx: Tx, down_after: float, watching_since: float, patience: float = mat
     server, all hosts get that time to be heard. Nobody waits any more for one that was so for `patience`.
     """
     now = time.time()
-    hosts = {row.name: _host(row) for row in tx.execute(select(host))}
+    several = attachments.several(tx)
+    hosts = {row.name: _host(row, several) for row in tx.execute(select(host))}
     quiet = {name: now - max(row.last_seen, watching_since) for name, row in hosts.items()}
     alive = {name for name, row in hosts.items() if now - row.last_seen <= down_after}
     silent = {name for name, seconds in quiet.items() if seconds > down_after}
@@ -157,13 +161,14 @@ def look(tx: Tx, down_after: float, watching_since: float, patience: float = mat
     )
 
 
-def _host(row: Any) -> Host:
+def _host(row: Any, several: Sequence[Sequence[Segment]]) -> Host:
     disabled = {r for r, agent in AGENT_TYPES.items() if not agent_settings(row, agent).admin_state_up}
     return Host(
         name=row.name,
         roles=frozenset(row.roles),
         zone=row.zone,
         physical_networks=frozenset(row.physical_networks),
+        attached=attachments.of_host(row.physical_networks, several),
         agent_mode=row.agent_mode,
         disabled=frozenset(disabled),
         last_seen=row.last_seen,

@@ -111,7 +111,7 @@ def why_not(
     cloud: Cloud,
     role: str,
     name: str,
-    physical_networks: frozenset[str],
+    attached: frozenset[str],
     off: frozenset[str],
     modes: frozenset[str] | None = None,
     away: frozenset[str] = frozenset(),
@@ -121,7 +121,7 @@ def why_not(
     for other, row in sorted(cloud.hosts.items()):
         if other == name:
             continue
-        missing = sorted(physical_networks - row.physical_networks)
+        missing = sorted(attached - row.attached)
         if role not in row.roles:
             reasons.append(f"{other} has not the role {role}")
         elif modes is not None and row.agent_mode not in modes:
@@ -168,7 +168,7 @@ def _routers(
             continue
         wanted = routers.decide(facts, cloud, load, settings.max_l3_agents_per_router, leaving)
         failed = failures.get(id_, _Failures())
-        reasons = why_not(cloud, routers.ROLE, name, facts.physical_networks, facts.wishes.off, facts.modes)
+        reasons = why_not(cloud, routers.ROLE, name, facts.attached, facts.wishes.off, facts.modes)
         state, reason = judge_router(name, facts, wanted, cloud, failed, reasons)
         found.append(
             Left(

@@ -68,16 +68,16 @@ def _objection(call: Call, router_id: str, host: str) -> str | None:
     if host not in cloud.alive:
         return "its agent is not alive"
     facts = routers.facts_of(call.tx, [router_id])[router_id]
-    physical = facts.physical_networks
+    attached = facts.attached
     if not facts.central:
         return "the router is distributed and has no gateway: it has no central part"
     if not cloud.able(host, "l3"):
         return "its agent has not the role l3"
     if not cloud.able(host, "l3", modes=facts.modes):
         return f"its agent_mode is {there.agent_mode}, not {' or '.join(sorted(facts.modes))}"
-    if not cloud.able(host, "l3", physical):
-        missing = sorted(physical - there.physical_networks)
-        return f"it is not attached to the physical network {', '.join(missing)}"
+    if not cloud.able(host, "l3", attached):
+        missing = sorted(attached - there.attached)
+        return f"it is not attached to {', '.join(missing)}"
     if host in cloud.draining:
         return "it is to be empty"
     if "l3" in there.disabled:

@@ -89,8 +89,7 @@ def _targets(facts: routers.Facts, cloud: Cloud, hosts: Sequence[str]) -> tuple[
     able = [
         name
         for name in hosts
-        if cloud.able(name, routers.ROLE, facts.physical_networks, facts.modes)
-        and name not in facts.wishes.off
+        if cloud.able(name, routers.ROLE, facts.attached, facts.modes) and name not in facts.wishes.off
     ]
     if facts.wishes.on and not facts.redundant:
         able = [name for name in able if name in facts.wishes.on]

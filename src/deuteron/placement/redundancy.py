@@ -54,8 +54,8 @@ def of_router(facts: routers.Facts, cloud: Cloud, most: int) -> Standing:
     """Return how a router stands."""
     if not facts.central and not facts.candidates:
         return _standing(0, (), cloud)
-    physical, off = facts.physical_networks, facts.wishes.off
-    possible = cloud.in_use(routers.ROLE, facts.candidates, physical, off, facts.modes)
+    attached, off = facts.attached, facts.wishes.off
+    possible = cloud.in_use(routers.ROLE, facts.candidates, attached, off, facts.modes)
     wanted = max(1, min(routers.desired(facts, cloud, most), possible))
     standing = _standing(wanted, facts.candidates, cloud)
     settled = not facts.moving and facts.built.issuperset(standing.living)

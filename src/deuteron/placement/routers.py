@@ -11,7 +11,7 @@ from deuteron.placement import elections, ha, moves
 from deuteron.placement.cloud import Cloud, Load, load_of, of
 from deuteron.placement.decide import Candidate, choose
 from deuteron.plan.compute import MAX_CANDIDATES
-from deuteron.resources import router
+from deuteron.resources import attachments, router
 from deuteron.resources.call import Call
 from deuteron.resources.distribution import Rung
 from deuteron.resources.hosts import (
@@ -25,7 +25,6 @@ from deuteron.resources.hosts import (
     router_move,
     wishes_of,
 )
-from deuteron.resources.router_ports import physical_networks
 from deuteron.store import Tx
 
 ROLE = "l3"
@@ -44,7 +43,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Candidates that have followed what was asked of them last."""
     moving: bool = False
     """Whether it is on its way to other candidates, or becomes distributed or central just now."""
-    physical_networks: frozenset[str] = frozenset()
+    attached: frozenset[str] = frozenset()
+    """To what its hosts must be attached: see deuteron.resources.attachments."""
     zones: Sequence[str] = ()
     wishes: Wishes = Wishes()
     distributed: bool = False
@@ -83,13 +83,13 @@ def decide(
     if not facts.central:
         return Wanted((), "it is distributed and has no gateway", settled=not facts.candidates)
     current = sorted(facts.candidates, key=lambda name: name != facts.active)
-    wishes, physical = facts.wishes, facts.physical_networks
+    wishes = facts.wishes
     left = [name for name in current if name not in wishes.off]
     choice = choose(
         desired(facts, cloud, most),
         current,
         _fit(facts, cloud, load, current, leaving),
-        cloud.unfit(ROLE, load, left, physical, leaving, modes=facts.modes, patient=facts.redundant),
+        cloud.unfit(ROLE, load, left, facts.attached, leaving, modes=facts.modes, patient=facts.redundant),
         facts.zones,
         wishes.on,
     )
@@ -113,7 +113,7 @@ def desired(facts: Facts, cloud: Cloud, most: int) -> int:
 def _fit(
     facts: Facts, cloud: Cloud, load: Load, current: Sequence[str], leaving: frozenset[str]
 ) -> dict[str, Candidate]:
-    fit = cloud.fit(ROLE, load, current, facts.physical_networks, facts.wishes.off | leaving, facts.modes)
+    fit = cloud.fit(ROLE, load, current, facts.attached, facts.wishes.off | leaving, facts.modes)
     asked = sorted(facts.wishes.on & fit.keys(), key=lambda name: (name not in current, name))
     if asked and not facts.redundant:
         # There is only one place, and it is taken.
@@ -135,7 +135,7 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
         carrying[row.router_id].append(row)
     moving = set(tx.execute(of(select(router_move.c.running), router_move.c.running, ids)).scalars())
     active = {row.id: row.active for row in tx.execute(select(election.c.id, election.c.active))}
-    physical = physical_networks(tx, ids)
+    attached = attachments.of_routers(tx, ids)
     wishes = wishes_of(tx, ROLE, ids)
     c = router.resource.table.c
     columns = (c.id, c.ha, c.availability_zone_hints, c.distributed, c.rung, c.gw_port_id)
@@ -148,7 +148,7 @@ def facts_of(tx: Tx, ids: Collection[str] | None) -> dict[str, Facts]:
             elected=frozenset(one.host for one in carrying.get(row.id, ()) if one.election_id),
             built=frozenset(one.host for one in carrying.get(row.id, ()) if one.applied >= one.version),
             moving=row.id in moving or Rung.CENTRAL < row.rung < Rung.DISTRIBUTED,
-            physical_networks=physical.get(row.id, frozenset()),
+            attached=attached.get(row.id, frozenset()),
             zones=row.availability_zone_hints,
             wishes=wishes.get(row.id, Wishes()),
             distributed=row.distributed or row.rung > Rung.CENTRAL,

@@ -150,7 +150,7 @@ def _may_take(name: str, facts: routers.Facts, cloud: Cloud) -> bool:
         and name in cloud.alive
         and name not in cloud.draining
         and name not in facts.wishes.off
-        and cloud.able(name, routers.ROLE, facts.physical_networks, facts.modes)
+        and cloud.able(name, routers.ROLE, facts.attached, facts.modes)
         and routers.ROLE not in cloud.hosts[name].disabled
     )
 

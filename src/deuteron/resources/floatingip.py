@@ -5,7 +5,17 @@ from typing import Any
 
 from sqlalchemy import UniqueConstraint, select
 
-from deuteron.resources import network, owners, port, router, router_gateway, rows, subnet
+from deuteron.resources import (
+    fixed_ips,
+    network,
+    owners,
+    port,
+    router,
+    router_gateway,
+    rows,
+    subnet,
+    subnet_segment,
+)
 from deuteron.resources.address_types import IP
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
@@ -41,6 +51,8 @@ def create(call: Call, values: Item) -> Item:
         raise _bad(f"Network {network_id} does not contain any IPv4 subnet")
     own = _own_port(call, values)
     address = next((one["ip_address"] for one in own["fixed_ips"] if "." in one["ip_address"]), None)
+    if address is None and own["ip_allocation"] == fixed_ips.DEFERRED:
+        raise _bad(f"Network {network_id} is routed: name a subnet or an address of it")
     if address is None:
         raise ExternalIpAddressExhausted(net_id=network_id)
     values = {**values, "floating_ip_address": address, "floating_port_id": own["id"]}
@@ -105,13 +117,12 @@ def _association(call: Call, floating: Item, wanted: Mapping[str, Any]) -> Item:
         )
     fixed = _fixed_ip(inner, address)
     _refuse_second(call, floating, inner, fixed["ip_address"])
-    external_id = floating["floating_network_id"]
     return {
         "port_id": port_id,
         "fixed_ip_address": fixed["ip_address"],
-        "router_id": _with_gateway(call, named, external_id)
+        "router_id": _with_gateway(call, named, floating)
         if named
-        else router_to(call, inner, fixed["subnet_id"], external_id),
+        else router_to(call, inner, fixed["subnet_id"], floating),
         "status": "ACTIVE",
     }
 
@@ -156,25 +167,29 @@ def _refuse_second(call: Call, floating: Item, inner: Item, address: str) -> Non
         )
 
 
-def _with_gateway(call: Call, router_id: str, external_id: str) -> str:
+def _with_gateway(call: Call, router_id: str, floating: Mapping[str, Any]) -> str:
     """Return a router that a caller names: how it gets to the fixed IP is the caller's business.
 
     Raises RouterNotFound, FloatingIPRouterHasNoGateway. The router's row is locked.
     """
+    external_id = floating["floating_network_id"]
     row = rows.get(call, router.resource, router_id, lock=True)
-    if not any(one["network_id"] == external_id for one in router_gateway.of(call, router_id)):
+    gateways = [one["id"] for one in router_gateway.of(call, router_id) if one["network_id"] == external_id]
+    if not any(_is_near(call, floating, one) for one in gateways):
         raise FloatingIPRouterHasNoGateway(router_id=router_id, network_id=external_id)
     return str(row["id"])
 
 
-def router_to(call: Call, inner: Item, subnet_id: str, external_id: str) -> str:
-    """Return the router between a port's subnet and an external network: rather one that is its gateway.
+def router_to(call: Call, inner: Item, subnet_id: str, floating: Mapping[str, Any]) -> str:
+    """Return the router between a port's subnet and a floating IP: rather one that is the subnet's gateway.
 
     Raises ExternalGatewayForFloatingIPNotFound. The router's row is locked.
     """
+    external_id = floating["floating_network_id"]
     inside, outside = port.resource.table.alias(), port.resource.table.alias()
     found = call.tx.execute(
-        select(inside.c.device_id, fixed_ip.c.ip_address)
+        select(inside.c.device_id, fixed_ip.c.ip_address, outside.c.id)
+        .select_from(inside)
         .join(fixed_ip, fixed_ip.c.port_id == inside.c.id)
         .join(outside, outside.c.device_id == inside.c.device_id)
         .where(
@@ -185,6 +200,7 @@ def router_to(call: Call, inner: Item, subnet_id: str, external_id: str) -> str:
         )
         .order_by(inside.c.created_at, inside.c.device_id)
     ).all()
+    found = [one for one in found if _is_near(call, floating, one.id)]
     if not found:
         raise ExternalGatewayForFloatingIPNotFound(
             external_network_id=external_id, subnet_id=subnet_id, port_id=inner["id"]
@@ -193,6 +209,12 @@ def router_to(call: Call, inner: Item, subnet_id: str, external_id: str) -> str:
     chosen = next((one for one in found if one.ip_address == gateway), found[0])
     # Its gateway cannot go between this and the end of the transaction.
     return str(rows.get(call, router.resource, chosen.device_id, lock=True)["id"])
+
+
+def _is_near(call: Call, floating: Mapping[str, Any], gateway: str) -> bool:
+    """Whether a gateway is where a floating IP is: on the same segment of their network, if it is routed."""
+    segments = subnet_segment.segments_of(call, floating["floating_port_id"])
+    return segments == {None} or segments <= subnet_segment.segments_of(call, gateway)
 
 
 def _bad(message: str) -> BadRequest:

@@ -74,7 +74,8 @@ def create(call: Call, values: Item) -> Item:
     wanted = values.pop("fixed_ips")
     security, groups = port_security.of_new(call, values, home["port_security_enabled"])
     values["port_security_enabled"] = security
-    subnet_segment.refuse_routers(home, values["device_owner"])
+    if not home["provider:network_type"]:
+        subnet_segment.refuse_routers(home, values["device_owner"], subnet.of_network(call, network_id))
     values["ip_allocation"] = fixed_ips.allocation(call, values, wanted)
     values.update(vif(call, values[HOST], values[VNIC_TYPE]))
     values["extra_dhcp_opts"] = dhcp_options.merged((), values["extra_dhcp_opts"])

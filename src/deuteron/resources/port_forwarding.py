@@ -122,7 +122,7 @@ def _checked(call: Call, fip: Item, values: Item) -> str:
         )
     _refuse_collisions(call, values)
     try:
-        router_id = floatingip.router_to(call, inner, fixed["subnet_id"], fip["floating_network_id"])
+        router_id = floatingip.router_to(call, inner, fixed["subnet_id"], fip)
     except ExternalGatewayForFloatingIPNotFound:
         raise _bad(
             f"External network {fip['floating_network_id']} is not reachable from subnet "

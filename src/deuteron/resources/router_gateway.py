@@ -5,15 +5,26 @@ from typing import Any
 
 from sqlalchemy import select
 
-from deuteron.resources import access, network, owners, port, qos_bindings, router_ports, rows, subnet
+from deuteron.resources import (
+    access,
+    network,
+    owners,
+    port,
+    qos_bindings,
+    router_ports,
+    rows,
+    subnet,
+    subnet_segment,
+)
 from deuteron.resources.address_types import FIXED_IPS
 from deuteron.resources.attribute import UNSET, Type
 from deuteron.resources.call import Call
-from deuteron.resources.errors import BadRequest
+from deuteron.resources.errors import BadRequest, NotBuiltYet
 from deuteron.resources.l2_errors import ExternalNetworkInUse
 from deuteron.resources.l3_errors import RouterExternalGatewayInUseByFloatingIp
 from deuteron.resources.resource import Extension, Item, Resource
 from deuteron.resources.types import BOOLEAN, UUID, is_uuid, known_keys, or_null, shown
+from deuteron.store import metadata
 
 
 def _gateway_info(value: Any) -> Item | None:
@@ -97,6 +108,8 @@ def make(call: Call, router_id: str, info: Item) -> Item:
     wanted = info.get("external_fixed_ips") or []
     subnets = _external_subnets(call, info["network_id"], wanted)
     router_ports.refuse_overlap(call, router_id, subnets, beside=info["network_id"])
+    if subnet_segment.is_routed(subnets):
+        _check_segment(call, router_id, info["network_id"], wanted)
     values = {
         "project_id": "",
         "network_id": info["network_id"],
@@ -112,7 +125,24 @@ def adjust(call: Call, gateway: Item, info: Item) -> None:
     wanted = info.get("external_fixed_ips") or []
     _external_subnets(call, info["network_id"], wanted)
     if wanted and not _same(gateway["fixed_ips"], wanted):
+        before = subnet_segment.segments_of(call, gateway["id"])
         port.update(call, gateway, {"fixed_ips": wanted})
+        if subnet_segment.segments_of(call, gateway["id"]) != before:
+            refuse_lost(call, gateway["device_id"], {gateway["network_id"]})
+
+
+def _check_segment(call: Call, router_id: str, network_id: str, wanted: Sequence[Any]) -> None:
+    """Raise unless a gateway's address says on which segment of its network it is, if there are several."""
+    home = rows.get(call, network.resource, network_id)
+    if home["provider:network_type"]:
+        return
+    table = metadata.tables["router"]
+    mode = call.tx.execute(select(table.c.distributed, table.c.rung).where(table.c.id == router_id)).one()
+    if mode.distributed or mode.rung:
+        raise NotBuiltYet(what=f"a distributed router on network {network_id}, which has several segments")
+    if not wanted:
+        msg = f"Network {network_id} is routed: external_fixed_ips must name a subnet or an address of it"
+        raise BadRequest(resource="router", msg=msg)
 
 
 def refuse_lost(call: Call, router_id: str, networks: Collection[str]) -> None:

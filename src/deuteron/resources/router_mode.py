@@ -8,13 +8,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from deuteron.resources import conversion, hosts, owners, port, router_flavor, rows
+from deuteron.resources import attachments, conversion, hosts, owners, port, router_flavor, rows
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest
 from deuteron.resources.hosts import dhcp_server, host
 from deuteron.resources.l3_errors import NoHostForDistributedRouters, RouterCannotBeConverted
 from deuteron.resources.resource import Item, Resource
-from deuteron.resources.router_ports import physical_networks
 from deuteron.store import Tx, metadata
 
 
@@ -63,15 +62,23 @@ def become(call: Call, router: Resource, row: Item, *, ha: bool, distributed: bo
 
 def objection(call: Call, row: Item, *, distributed: bool) -> str | None:
     """Return why a router cannot become distributed, or central; None if it can."""
-    needed = physical_networks(call.tx, [row["id"]]).get(row["id"], frozenset())
+    needed = attachments.of_routers(call.tx, [row["id"]]).get(row["id"], frozenset())
+    several = attachments.several(call.tx)
     there = [one for one in call.tx.execute(select(host)) if _alive(call, one) and "l3" in one.roles]
     modes = hosts.SNAT_MODES if distributed else hosts.CENTRAL_MODES
-    if not any(one.agent_mode in modes and needed.issubset(one.physical_networks) for one in there):
+    if not any(
+        one.agent_mode in modes and needed <= attachments.of_host(one.physical_networks, several)
+        for one in there
+    ):
         kind = " or ".join(sorted(modes))
         attached = f" that is attached to {', '.join(sorted(needed))}" if needed else ""
         return f"its central part needs a living host of agent_mode {kind}{attached}, and there is none"
     if not distributed:
         return None
+    if on := sorted(name for name in needed if attachments.is_segment(name)):
+        return (
+            f"its gateway is on {', '.join(on)} of a network of several, and a distributed router's cannot be"
+        )
     capable = {one.name for one in there if one.agent_mode in hosts.DVR_MODES}
     unable = sorted(serving(call.tx, row["id"]) - capable)
     if unable:

@@ -1,16 +1,16 @@
 """What a router is attached to, and what needs it there: questions that its modules share."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from deuteron.resources import network, owners, port, rows, subnet
+from deuteron.resources import owners, port, rows, subnet
 from deuteron.resources.addresses import parse_network
 from deuteron.resources.call import Call
 from deuteron.resources.errors import BadRequest
 from deuteron.resources.ipam import fixed_ip
 from deuteron.resources.resource import Item
-from deuteron.store import Tx, metadata
+from deuteron.store import metadata
 
 
 def refuse_overlap(call: Call, router_id: str, new: Sequence[Item], beside: str = "") -> None:
@@ -92,18 +92,3 @@ def floating_ips_into(call: Call, router_id: str, subnet_id: str) -> bool:
         .limit(1)
     )
     return any(call.tx.execute(one).first() is not None for one in (used, forwarded))
-
-
-def physical_networks(tx: Tx, ids: Collection[str] | None) -> dict[str, frozenset[str]]:
-    """Return the physical networks that routers' ports are on; of all routers if None."""
-    ports, networks = port.resource.table, network.resource.table
-    joined = (
-        select(ports.c.device_id, networks.c.provider_physical_network.label("physical"))
-        .join(networks, ports.c.network_id == networks.c.id)
-        .where(ports.c.device_owner.in_(owners.ROUTER_PORTS))
-        .where(networks.c.provider_physical_network.is_not(None))
-    )
-    found: dict[str, frozenset[str]] = {}
-    for row in tx.execute(joined if ids is None else joined.where(ports.c.device_id.in_(ids))):
-        found[row.device_id] = found.get(row.device_id, frozenset()) | {row.physical}
-    return found

@@ -11,7 +11,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
 
-from deuteron.resources import agent, network, operations, router, rows, subnet, subnet_segment
+from deuteron.resources import (
+    agent,
+    attachments,
+    network,
+    operations,
+    router,
+    rows,
+    subnet,
+    subnet_segment,
+)
 from deuteron.resources.call import Call
 from deuteron.resources.errors import Conflict, HTTPBadRequest
 from deuteron.resources.hosts import (
@@ -31,7 +40,6 @@ from deuteron.resources.hosts import (
 )
 from deuteron.resources.query import Query
 from deuteron.resources.resource import Alias, Child, Extension, Item, Resource
-from deuteron.resources.router_ports import physical_networks
 from deuteron.resources.types import shown
 from deuteron.store import Tx
 
@@ -179,7 +187,7 @@ def remove_network(call: Call, id_: str, network_id: str) -> None:
 def add_router(call: Call, id_: str, body: Any) -> None:
     """Have an L3 agent carry a router; one that is not redundant must be taken from its agent first."""
     row = rows.get(call, router.resource, _named(body, "router_id"), lock=True)
-    needed = physical_networks(call.tx, [row["id"]]).get(row["id"], frozenset())
+    needed = attachments.of_routers(call.tx, [row["id"]]).get(row["id"], frozenset())
     modes = SNAT_MODES if row["distributed"] else CENTRAL_MODES
     name = _able(call, id_, "l3", needed, InvalidL3Agent, modes)
     wishes = wishes_of(call.tx, "l3", [row["id"]]).get(row["id"], Wishes())
@@ -217,7 +225,7 @@ def _able(
     error: type[agent.AgentNotFound],
     modes: Collection[str] | None = None,
 ) -> str:
-    """Return the host of an agent that can carry what needs physical networks; raise `error` if it cannot."""
+    """Return the host of an agent that can carry what needs attachments; raise `error` if it cannot."""
     known = next((one for one in agent.listing(call) if one["id"] == id_), None)
     if known is None:
         raise agent.AgentNotFound(id=shown(id_))
@@ -232,7 +240,8 @@ def _able(
         raise error(id=id_, reason=f"{row.name} is to be empty")
     if modes is not None and row.agent_mode not in modes:
         raise error(id=id_, reason=f"agent_mode of {row.name} is {row.agent_mode}")
-    if missing := sorted(set(needed).difference(row.physical_networks)):
+    there = attachments.of_host(row.physical_networks, attachments.several(call.tx))
+    if missing := sorted(set(needed) - there):
         raise error(id=id_, reason=f"{row.name} is not attached to {', '.join(missing)}")
     return str(row.name)
 

@@ -7,7 +7,7 @@ that no two networks are the same on a wire is the key of the segments' table.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 
 from deuteron.resources import numbers, rows, segment_range, segmentation
 from deuteron.resources.attribute import UNSET, Attr
@@ -22,7 +22,7 @@ from deuteron.resources.l2_errors import (
     TunnelIdInUse,
     VlanIdInUse,
 )
-from deuteron.resources.owners import DHCP, HEARTBEAT, ROUTER_PORTS
+from deuteron.resources.owners import DHCP, HEARTBEAT, ROUTER_GATEWAY, ROUTER_PORTS
 from deuteron.resources.resource import Alias, Item, Resource, index
 from deuteron.resources.segmentation import FLAT, VLAN, VXLAN, Kind, Segment
 from deuteron.resources.types import NAME, UUID, integer, line
@@ -131,11 +131,29 @@ def create(call: Call, values: Item) -> Item:
 
 
 def _refuse_beside(call: Call, home: Item) -> None:
-    """Raise for one more segment of a network that has a port which would be on all of them at once."""
-    ports = metadata.tables["port"]
-    mine = (ports.c.network_id == home["id"], ports.c.device_owner.in_(sorted(ROUTER_PORTS | {HEARTBEAT})))
+    """Raise for one more segment of a network that has a port which would be on all of them at once.
+
+    Gateways of central routers are on one, if the network is routed.
+    """
+    ports, subnets = metadata.tables["port"], metadata.tables["subnet"]
+    routed = select(subnets.c.id).where(subnets.c.network_id == home["id"], subnets.c.segment_id.is_not(None))
+    owners = ROUTER_PORTS | {HEARTBEAT}
+    if call.tx.execute(routed).first() is not None and not _has_distributed_gateway(call, home):
+        owners -= {ROUTER_GATEWAY}
+    mine = (ports.c.network_id == home["id"], ports.c.device_owner.in_(sorted(owners)))
     if call.tx.execute(select(ports.c.id).where(*mine)).first() is not None:
         raise NotBuiltYet(what=f"several segments on network {home['id']}, which has a router")
+
+
+def _has_distributed_gateway(call: Call, home: Item) -> bool:
+    ports, routers = metadata.tables["port"].c, metadata.tables["router"]
+    found = (
+        select(routers.c.id)
+        .join(metadata.tables["port"], ports.device_id == routers.c.id)
+        .where(ports.network_id == home["id"], ports.device_owner == ROUTER_GATEWAY)
+        .where(or_(routers.c.distributed, routers.c.rung > 0))
+    )
+    return call.tx.execute(found).first() is not None
 
 
 def delete(call: Call, row: Item) -> None:
@@ -162,7 +180,7 @@ def _bound(call: Call, row: Item) -> int:
     physical = select(host.c.name, host.c.physical_networks)
     reach = {one.name: one.physical_networks for one in call.tx.execute(physical)}
     return sum(
-        port.device_owner in ROUTER_PORTS
+        (port.device_owner in ROUTER_PORTS and len(segments) == 1)
         or (
             port.binding_host_id != ""
             and segmentation.reached(segments, reach.get(port.binding_host_id, ())) == of_row(row)

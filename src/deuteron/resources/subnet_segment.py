@@ -19,8 +19,9 @@ from deuteron.resources.l2_errors import (
     SubnetSegmentAssociationChangeNotAllowed,
     SubnetsNotAllAssociatedWithSegments,
 )
-from deuteron.resources.owners import ROUTER_PORTS
+from deuteron.resources.owners import ROUTER_GATEWAY, ROUTER_INTERFACES, ROUTER_PORTS
 from deuteron.resources.resource import Alias, Item
+from deuteron.store import metadata
 
 
 def check_new(call: Call, values: Mapping[str, Any], present: Sequence[Item]) -> None:
@@ -86,9 +87,9 @@ def usable(
     On a routed network they are those of the segment that the port's host is on. Without a host all may be
     wanted that are of one segment.
     """
-    if not is_routed(subnets) or port["device_owner"] in ROUTER_PORTS:
+    if not is_routed(subnets) or port["device_owner"] in ROUTER_INTERFACES:
         return [*subnets]
-    if name := port["binding:host_id"]:
+    if (name := port["binding:host_id"]) and port["device_owner"] not in ROUTER_PORTS:
         mine = of_host(call, port["network_id"], name)
         found = [one for one in subnets if one["segment_id"] == mine]
         if mine is None or not found:
@@ -100,10 +101,19 @@ def usable(
     return [one for one in subnets if one["segment_id"] in named] or [*subnets]
 
 
-def refuse_routers(home: Item, device_owner: str) -> None:
-    """Raise for a router's port on a network with several segments: it would be on all of them at once."""
-    if device_owner in ROUTER_PORTS and not home["provider:network_type"]:
+def refuse_routers(home: Item, device_owner: str, subnets: Sequence[Item]) -> None:
+    """Raise for a router's port that would be on several segments at once: a gateway's address is of one."""
+    if device_owner not in ROUTER_PORTS or home["provider:network_type"]:
+        return
+    if device_owner != ROUTER_GATEWAY or not is_routed(subnets):
         raise NotBuiltYet(what=f"a router on network {home['id']}, which has several segments or none")
+
+
+def segments_of(call: Call, port_id: str) -> set[str | None]:
+    """Return the segments of the subnets that a port has addresses of."""
+    fixed_ip, subnets = metadata.tables["fixed_ip"], metadata.tables["subnet"]
+    joined = select(subnets.c.segment_id).join(fixed_ip, fixed_ip.c.subnet_id == subnets.c.id)
+    return set(call.tx.execute(joined.where(fixed_ip.c.port_id == port_id)).scalars())
 
 
 def _is_of(fixed: Mapping[str, str], one: Item) -> bool:
