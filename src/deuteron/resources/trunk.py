@@ -291,6 +291,7 @@ def _bind(call: Call, child: Item, host: str) -> None:
     owner = SUBPORT if host else ""
     if child[port.HOST] != host or child["device_owner"] != owner:
         port.update(call, child, {port.HOST: host, "device_owner": owner})
+    call.tx.changed(port.resource.name, child["id"], "update")  # who carries it is part of the plan
 
 
 def _refuse_used(call: Call, port_id: str, parent: type[InUse]) -> None:
