@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from deuteron.plan import loading
-from deuteron.plan.state import Row, State
+from deuteron.plan.rows import Row
+from deuteron.plan.state import State
 from deuteron.store import Database, Tx
 from tests.api.conftest import Answer, Client, Topology
 

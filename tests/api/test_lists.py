@@ -132,6 +132,12 @@ def test_ports_by_fixed_ip(api: Client) -> None:
     assert sorted(found(f"fixed_ips=subnet_id={subnet}")) == sorted(ports)
     assert found(f"fixed_ips=subnet_id={subnet}&fixed_ips=ip_address=10.0.0.2") == [ports[0]]
     assert found("fixed_ips=ip_address=10.9.9.9") == []
+    six = api.make("subnet", network_id=network, ip_version=6, cidr="2001:db8::/64")["id"]
+    fixed = [{"subnet_id": six, "ip_address": "2001:DB8:0::A"}]
+    other = api.make("port", network_id=network, fixed_ips=fixed)["id"]
+    for text in ("2001:DB8:0::a", "2001:db8::a", "2001:0db8:0:0::A"):
+        assert found(f"fixed_ips=ip_address={text}") == [other]
+    assert found("fixed_ips=ip_address_substr=DB8::A") == [other]
     assert found("fixed_ips=ip_address_substr=0.0.4") == [ports[2]]
     assert api.get("/ports?fixed_ips=colour=red").status == 400
 

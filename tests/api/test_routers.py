@@ -42,6 +42,13 @@ def test_defaults_are_settings(api: Client, topology: Topology, settings: Server
     router = api.shown("router", topology.router)
     assert router["ha"] is False
     assert router["external_gateway_info"]["enable_snat"] is False
+    assert api.make("router", ha=None, distributed=None)["ha"] is True
+
+
+def test_null_says_nothing_of_what_a_router_is(api: Client, topology: Topology) -> None:
+    said = {"ha": None, "distributed": None, "name": "new"}
+    changed = api.put(f"/routers/{topology.router}", {"router": said}).body["router"]
+    assert (changed["ha"], changed["distributed"], changed["name"]) == (False, False, "new")
 
 
 def test_without_hosts_for_it_no_router_is_distributed(api: Client) -> None:

@@ -87,6 +87,9 @@ def test_addresses_to_be_published(api: Client, network: str) -> None:
     changed = api.put(f"/subnets/{subnet}", {"subnet": {"dns_publish_fixed_ip": True}})
     assert changed.body["subnet"]["dns_publish_fixed_ip"] is True
     assert api.shown("subnet", subnet)["dns_publish_fixed_ip"] is True
+    for value, expected in (("true", [subnet]), ("false", [])):
+        found = api.get(f"/subnets?dns_publish_fixed_ip={value}").body["subnets"]
+        assert [one["id"] for one in found] == expected
 
 
 def test_zones_are_filtered(api: Client) -> None:

@@ -20,7 +20,7 @@ from deuteron.resources import (
     subnet,
     subnet_segment,
 )
-from deuteron.resources.address_types import ADDRESS_PAIRS, FIXED_IPS, MAC_OR_ANY
+from deuteron.resources.address_types import ADDRESS_PAIRS, FIXED_IPS, IP, MAC_OR_ANY
 from deuteron.resources.addresses import parse_network
 from deuteron.resources.attribute import UNSET, Attr
 from deuteron.resources.call import Call
@@ -238,9 +238,11 @@ def _filter_fixed_ips(call: Call, texts: list[str]) -> ColumnElement[bool]:  # n
     conditions = []
     for key, values in wanted.items():
         if key == "ip_address_substr":
-            conditions.append(or_(*(fixed_ip.c.ip_address.contains(v, autoescape=True) for v in values)))
+            parts = [one.lower() for one in values]
+            conditions.append(or_(*(fixed_ip.c.ip_address.contains(one, autoescape=True) for one in parts)))
         else:
-            conditions.append(fixed_ip.c[key].in_(values))
+            told = [IP.from_query(one) for one in values] if key == "ip_address" else values
+            conditions.append(fixed_ip.c[key].in_(told))
     return resource.table.c.id.in_(select(fixed_ip.c.port_id).where(and_(*conditions)))
 
 

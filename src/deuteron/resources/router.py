@@ -26,9 +26,11 @@ from deuteron.resources.call import Call
 from deuteron.resources.distribution import Rung
 from deuteron.resources.l3_errors import InvalidRoutes, RouterInUse, RouterNotFound, RoutesExhausted
 from deuteron.resources.resource import Alias, Item, Resource
-from deuteron.resources.types import BOOLEAN, DERIVED, STRINGS, UUID, integer, line
+from deuteron.resources.types import BOOLEAN, DERIVED, STRINGS, UUID, empty_if_null, integer, line
 
 MAX_NUMBER = 2**31 - 1
+_WHETHER = empty_if_null(BOOLEAN, UNSET)
+"""Null says nothing."""
 
 
 def create(call: Call, values: Item) -> Item:
@@ -58,7 +60,8 @@ def _insert(call: Call, values: Item) -> Item:
 
 def update(call: Call, row: Item, changes: Item) -> Item:
     """Change a router."""
-    ha, distributed = changes.pop("ha", row["ha"]), changes.pop("distributed", row["distributed"])
+    said = {name: changes.pop(name, UNSET) for name in ("ha", "distributed")}
+    ha, distributed = (row[name] if one is UNSET else one for name, one in said.items())
     if (ha, distributed) != (row["ha"], row["distributed"]):
         up = changes.get("admin_state_up", row["admin_state_up"])
         row = router_mode.change(call, resource, row, ha=ha, distributed=distributed, up=bool(up))
@@ -124,8 +127,8 @@ resource = Resource(
     attributes={
         "admin_state_up": Attr(type=BOOLEAN, default=True, post=True, put=True),
         "status": Attr(type=line(16), default="ACTIVE"),
-        "ha": Attr(type=BOOLEAN, default=UNSET, post=True, put=True),
-        "distributed": Attr(type=BOOLEAN, default=UNSET, post=True, put=True),
+        "ha": Attr(type=_WHETHER, default=UNSET, post=True, put=True),
+        "distributed": Attr(type=_WHETHER, default=UNSET, post=True, put=True),
         "external_gateway_info": Attr(
             type=router_gateway.GATEWAY_INFO,
             default=None,

@@ -9,9 +9,7 @@ DECLARES = (
         resource="subnet",
         name="dns",
         attributes={
-            "dns_publish_fixed_ip": Attr(
-                type=BOOLEAN, default=False, post=True, put=True, filter=False, sort=False
-            )
+            "dns_publish_fixed_ip": Attr(type=BOOLEAN, default=False, post=True, put=True),
         },
     ),
     Alias(
