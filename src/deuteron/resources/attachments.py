@@ -28,13 +28,12 @@ def is_segment(name: str) -> bool:
 
 
 def several(tx: Tx) -> list[list[Segment]]:
-    """Return the segments of each network that has several and that routers lead to, in their order."""
-    c, home, ports = segment.resource.table.c, network.resource.table, port.resource.table
-    routed = select(ports.c.network_id).where(ports.c.device_owner == owners.ROUTER_GATEWAY)
+    """Return the segments of each network that has several, in their order."""
+    c, home = segment.resource.table.c, network.resource.table
     wanted = (
         select(c.network_id, c.network_type, c.physical_network, c.segmentation_id)
         .join(home, home.c.id == c.network_id)
-        .where(home.c.provider_network_type == "", home.c.id.in_(routed))
+        .where(home.c.provider_network_type == "")
     )
     found: dict[str, list[Segment]] = defaultdict(list)
     for row in tx.execute(wanted.order_by(c.segment_index, c.id)):
