@@ -118,7 +118,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ha_candidate_replacement_delay: float = 300.0
     """A dead candidate of a redundant router is replaced after so long."""
     strict_router_mode_change: bool = False
-    """Whether a router must be administratively down when it becomes redundant, or ceases to be."""
+    """Whether a router must be administratively down when it becomes redundant or distributed, or ceases to
+    be."""
     ha_vrrp_advert_ms: int = 20
     """Milliseconds between two adverts of an active host."""
     l3_ha_net_cidr: str = "169.254.192.0/18"

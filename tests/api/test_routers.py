@@ -73,11 +73,19 @@ def test_a_router_that_is_up_becomes_redundant_and_plain_again(api: Client, topo
     assert len(listed) == 1
 
 
+def test_only_a_strict_server_says_that_it_is_strict(api: Client) -> None:
+    listed = [one["alias"] for one in api.get("/extensions").body["extensions"]]
+    assert "dvr" in listed
+    assert "router-admin-state-down-before-update" not in listed
+    assert api.get("/extensions/router-admin-state-down-before-update").status == 404
+
+
 @pytest.mark.parametrize("settings", [ServerSettings(strict_router_mode_change=True)])
 def test_a_strict_server_changes_routers_that_are_down(
     api: Client, topology: Topology, settings: ServerSettings
 ) -> None:
     path = f"/routers/{topology.router}"
+    assert api.get("/extensions/router-admin-state-down-before-update").status == 200
     refused = api.put(path, {"router": {"ha": True}})
     assert (refused.status, refused.error) == (400, "BadRequest")
     assert "Please set router admin_state_up to False" in refused.body["NeutronError"]["message"]

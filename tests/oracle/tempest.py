@@ -43,6 +43,7 @@ SETTINGS: Mapping[str, Any] = {
     "quota_floatingip": 500,
     "quota_security_group": 150,
     "quota_security_group_rule": 1000,
+    "strict_router_mode_change": True,
 }
 """What the suite takes for granted of a cloud."""
 

@@ -57,7 +57,12 @@ ALIASES = (
 
 def routes(services: Services) -> list[Route]:
     """Return the routes."""
-    listed = {alias.alias: alias for alias in ALIASES} | dict(services.registry.aliases)
+    known = {alias.alias: alias for alias in ALIASES} | dict(services.registry.aliases)
+    listed = {
+        name: alias
+        for name, alias in known.items()
+        if not alias.setting or getattr(services.settings, alias.setting)
+    }
 
     async def versions(request: Request) -> Response:
         return _answer({"versions": [_version(request)]})

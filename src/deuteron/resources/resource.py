@@ -51,6 +51,8 @@ class Alias:
     name: str
     description: str
     updated: str = "2026-01-01T00:00:00-00:00"
+    setting: str = ""
+    """The setting of the server that must be on; without one it is always listed."""
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,12 @@ DECLARES = (
     Alias(alias="dvr", name="Distributed Virtual Router", description="Distributed routers"),
     Alias(alias="l3-ha", name="HA Router extension", description="Redundant routers"),
     Alias(
+        alias="router-admin-state-down-before-update",
+        name="Enforce Router's Admin State Down Before Update Extension",
+        description="A router must be administratively down when it becomes redundant or distributed",
+        setting="strict_router_mode_change",
+    ),
+    Alias(
         alias="router_availability_zone",
         name="Router Availability Zone",
         description="Zones in which a router's hosts should be",
