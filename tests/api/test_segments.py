@@ -160,8 +160,11 @@ def test_ranges_of_projects(api: Client) -> None:
     shown = api.get(path).body["network_segment_range"]
     assert (shown["used"], shown["available"]) == ({"3": "a", "4": "a"}, [])
     assert api.delete(path).error == "NetworkSegmentRangeReferencedByProject"
-    narrow = {"network_segment_range": {"maximum": 4}}
-    assert api.put(path, narrow).error == "NetworkSegmentRangeReferencedByProject"
+    for narrow in ({"maximum": 3}, {"minimum": 4}):
+        refused = api.put(path, {"network_segment_range": narrow})
+        assert refused.error == "NetworkSegmentRangeReferencedByProject", narrow
+    same = api.put(path, {"network_segment_range": {"minimum": 3, "maximum": 4}})
+    assert same.status == 200, "what is in use is at its ends, and inside"
     wide = {"network_segment_range": {"maximum": 10, "name": "more"}}
     assert api.put(path, wide).body["network_segment_range"]["maximum"] == 10
     fixed = f"/network_segment_ranges/{default['id']}"

@@ -109,11 +109,11 @@ def create(call: Call, values: Item) -> Item:
 
 
 def update(call: Call, row: Item, changes: Item) -> Item:
-    """Change a range: not so that it begins or ends at, or before, a number in use."""
+    """Change a range: not so that a number in use is outside."""
     _refuse_default(row)
     used = sorted(_used(call, row))
     low, high = changes.get("minimum"), changes.get("maximum")
-    if used and ((low is not None and low >= used[0]) or (high is not None and high <= used[-1])):
+    if used and ((low is not None and low > used[0]) or (high is not None and high < used[-1])):
         raise NetworkSegmentRangeReferencedByProject(range_id=row["id"])
     after = {**row, **changes}
     segmentation.refuse_range(row["network_type"], after["minimum"], after["maximum"])
