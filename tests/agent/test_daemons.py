@@ -148,6 +148,19 @@ def test_without_a_record_a_daemon_is_known_by_its_command_line(
     assert agent().running() == {"one"}
 
 
+def test_one_that_is_just_starting_is_not_ended_by_what_is_to_reload_it(
+    tmp_path: Path, agent: Callable[..., Daemons]
+) -> None:
+    daemons, script, heard = agent(), tmp_path / "starting", tmp_path / "heard"
+    script.write_text(f"sleep 0.1; trap 'touch {heard}' HUP; while :; do sleep 0.05; done")
+    daemons.ensure(Daemon(name="starting", argv=("sh", str(script))))
+    pid = daemons.pid("starting")
+    daemons.reload("starting")
+    eventually(heard.exists)
+    assert daemons.pid("starting") == pid
+    daemons.reload("nobody")
+
+
 def test_what_cannot_be_started_says_why(tmp_path: Path, agent: Callable[..., Daemons]) -> None:
     daemons = agent()
     with pytest.raises(SystemCommandError, match="no-such-daemon"):

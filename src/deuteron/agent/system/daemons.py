@@ -30,6 +30,7 @@ HEALTHY = 10.0
 """Seconds after which a daemon that runs is no longer held against its earlier deaths."""
 _LOG_LIMIT = 1 << 20
 _REAP_SECONDS = 1.0
+_HANDLER_SECONDS = 1.0
 _SIGNALS_RESET = (
     signal.SIGPIPE,
     signal.SIGINT,
@@ -154,11 +155,16 @@ class Daemons:
             log_file.unlink(missing_ok=True)
 
     def reload(self, name: str, number: signal.Signals = signal.SIGHUP) -> None:
-        """Send it a signal; one that is just dead will read its files anyway when it is respawned."""
+        """Send it a signal; one that is just dead will read its files anyway when it is respawned.
+
+        One that was just started would end by the signal: it is waited for.
+        """
+        if (pid := self.pid(name)) is not None:
+            processes.wait_for_handler(pid, number, _HANDLER_SECONDS)
         with self._lock:
             running = self._known.get(name)
-            if running and self._alive(running.record):
-                os.kill(running.record.pid, number)
+            if running and running.record.pid == pid and self._alive(running.record):
+                os.kill(pid, number)
 
     def pid(self, name: str) -> int | None:
         """Return its process, None when it does not run now."""

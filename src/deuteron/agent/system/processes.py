@@ -62,6 +62,20 @@ def leads_session(pid: int) -> bool:
         return False
 
 
+def wait_for_handler(pid: int, number: signal.Signals, seconds: float) -> None:
+    """Wait until a process handles a signal by which it would end before, or is gone; at most so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+        except OSError:
+            return
+        caught = next(line.split()[1] for line in lines if line.startswith("SigCgt:"))
+        if int(caught, 16) >> (number - 1) & 1:
+            return
+        time.sleep(0.002)
+
+
 def end(pid: int, started: int, patience: float = 5) -> None:
     """End the process `pid` that started at `started`: ask, wait `patience` seconds, then kill."""
     for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, patience)):
