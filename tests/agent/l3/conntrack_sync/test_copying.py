@@ -193,6 +193,8 @@ def test_helpers_go_on_where_connections_do(world: Scene) -> None:
                 move()
 
             assert ftp.fetch(expected) == b"a file"
+            # What is expected in the milliseconds before its host listens is not copied.
+            closed.wait_status(lambda status: status["open"])
             assert ftp.fetch() == b"a file"
 
 
