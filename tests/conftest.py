@@ -29,6 +29,10 @@ _PR_SET_PDEATHSIG = 1
 settings.register_profile("deuteron", deadline=None)
 settings.load_profile("deuteron")
 
+# Whoever is started by a shell in the background ignores it, and with it all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(scope="session")
 def postgresql_cluster() -> Iterator[Path]:
