@@ -137,6 +137,7 @@ def test_a_partition_while_it_drains_ends_with_the_one_that_drains(built: Scene)
     built.wait_until(built.net2, "standby")
     assert built.gate(built.net1) == set()
     assert built.gate(built.net2) == {1000}
+    time.sleep(0.5)  # until the winner's announcement has been heard
     with built.probes(2) as gaps:
         time.sleep(0.5)
     assert gaps["snat"]["lost"] == gaps["floating"]["lost"] == 0
