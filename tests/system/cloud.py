@@ -356,10 +356,17 @@ class Standard:
         assert traffic.broken == {}
 
     def story(self, traffic: Traffic) -> str:
-        """Return what may explain a loss: who was active and why."""
-        history = self.cloud.api.get(f"/v1/routers/{self.router}/history")["history"]
-        active = [(entry["at"], entry["to"], entry["cause"]) for entry in history]
-        return f"lost {traffic.lost}; active {active}"
+        """Return what may explain a loss: who was active, what was done, what the hosts wrote down."""
+        told = self.cloud.api.get(f"/v1/routers/{self.router}/history")["history"]
+        active = [(entry["at"], entry["to"], entry["cause"]) for entry in told]
+        done = [(one["at"], one["text"]) for one in self.cloud.api.get("/v1/events")["events"]]
+        logs = [
+            f"{host}, {service}:\n{found}"
+            for host in self.cloud.lab.record().topology.hosts
+            for service in ("agent", "switch")
+            if (found := hosts.log_tail(self.cloud.lab, host, service, 15))
+        ]
+        return "\n".join([f"lost {traffic.lost}", f"active {active}", f"done {done[-20:]}", *logs])
 
 
 def standard(cloud: Cloud) -> Standard:
